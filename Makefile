@@ -1,0 +1,49 @@
+# Everything lives in .venv/ of this checkout; nothing but Python >= 3.11 and make is needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-sdk check bench lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 …")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	$(PIP) install --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+install: $(STAMP)  ## install everything into .venv/
+
+demo: install  ## backfill the sample mailbox and search it (KEEP=1 keeps it up)
+	@$(BIN)/atom-backfill demo $(if $(KEEP),--keep)
+
+test: install  ## run the tests
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+test-sdk: install  ## drive the Graph simulator with Microsoft's own SDK
+	$(PIP) install --require-hashes -r requirements/sdk.txt
+	$(BIN)/python -m pytest -m sdk
+
+check: install  ## linters, types, layering
+	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/mypy
+	$(BIN)/lint-imports --config importlinter.ini
+
+bench: install  ## run the benchmarks and write bench/report/
+	$(BIN)/python -m bench
+
+lock:  ## compile requirements/*.in into hashed lock files (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements/runtime.in -o requirements/runtime.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements/dev.in -o requirements/dev.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements/sdk.in -o requirements/sdk.txt
+
+clean:  ## remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis bench/report

@@ -1,0 +1,1 @@
+"""ATOM Backfill: years of Outlook mail as a memory that people and their agents search."""
