@@ -43,7 +43,9 @@ class RetryLaterError(AtomError):
 class ThrottledError(RetryLaterError):
     """The foreign service asked to wait; the wait holds for the whole mailbox. `concurrency`: it was the in-flight limit."""
 
-    def __init__(self, code: str, message: str, *, after: float, concurrency: bool = False, detail: str = "") -> None:
+    def __init__(
+        self, code: str, message: str, *, after: float, concurrency: bool = False, detail: str = ""
+    ) -> None:
         super().__init__(code, message, after=after, detail=detail)
         self.concurrency = concurrency
 

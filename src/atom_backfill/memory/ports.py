@@ -1,0 +1,121 @@
+"""What the main job and search need from an embedder and a passage index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]
+"""float32, (n, dim), rows of unit length."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassageRow:
+    """A passage as the memory keeps it. `id` = passage_id(message_id, generation, seq).
+
+    `embedded` is the text that the vector is made of (subject and passage); `content_hash` its hash: rows with equal
+    hashes share a vector. `folder_ids`, `to_addresses` (to, cc and bcc) and `from_address` are lower-case for filters.
+    """
+
+    id: str
+    message_id: UUID
+    account_id: UUID
+    thread_id: str
+    seq: int
+    start: int
+    end: int
+    subject: str
+    text: str
+    embedded: str
+    content_hash: str
+    from_address: str
+    to_addresses: tuple[str, ...]
+    folder_ids: tuple[str, ...]
+    has_attachments: bool
+    received_at: datetime | None
+    generation: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a search is narrowed to; empty fields narrow nothing. `after` inclusive, `before` exclusive."""
+
+    account_id: UUID | None = None
+    from_address: str = ""
+    to_address: str = ""
+    after: datetime | None = None
+    before: datetime | None = None
+    folder_ids: tuple[str, ...] = ()
+    has_attachment: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage found by one leg, best first: `rank` from 1. `score` is the leg's own (higher is better)."""
+
+    id: str
+    message_id: UUID
+    thread_id: str
+    subject: str
+    text: str
+    start: int
+    end: int
+    generation: str
+    rank: int
+    score: float
+
+
+class Embedder(Protocol):
+    """Texts to vectors. `identity` names model and settings, and is kept with the dataset."""
+
+    @property
+    def identity(self) -> str:
+        """Name the model, its revision and what shapes its vectors."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Count the columns of a vector."""
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """Embed texts, in order; equal text gives equal rows. Raises RetryLaterError or NeedsOwnerError."""
+        ...
+
+
+class PassageIndex(Protocol):
+    """One tenant's passages. Everything is idempotent; concurrent writers of the same ids leave one row each."""
+
+    async def known_vectors(self, content_hashes: Sequence[str]) -> dict[str, Vectors]:
+        """Find vectors already made for these hashes, each of shape (dim,)."""
+        ...
+
+    async def upsert(self, rows: Sequence[PassageRow], vectors: Vectors) -> None:
+        """Write rows by id."""
+        ...
+
+    async def search_vectors(self, vector: Vectors, narrowed: Filter, limit: int) -> list[Hit]:
+        """Find the nearest passages to a vector of shape (dim,)."""
+        ...
+
+    async def search_words(self, words: str, narrowed: Filter, limit: int) -> list[Hit]:
+        """Find passages by words in text or subject. Any string is allowed; no words find nothing."""
+        ...
+
+    async def delete(self, ids: Sequence[str]) -> None:
+        """Remove rows by id."""
+        ...
+
+    async def upkeep(self) -> None:
+        """Compact, fold new rows into the indexes, drop old versions. One owner at a time."""
+        ...
+
+
+Mode = Literal["hybrid", "semantic", "text"]
