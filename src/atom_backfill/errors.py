@@ -14,7 +14,8 @@
     └── BugError                   an invariant does not hold          → bounded retries, then visible
     LeaseLost                      a verdict: another worker has this work; stop, write nothing
 
-`code` is one lower-case word in snake case, the same in the CLI, the record, logs and HTTP. Messages hold no mail text and no secrets.
+`code` is one word in snake case, the same in the CLI, the record, logs and HTTP.
+Messages hold no mail text and no secrets.
 """
 
 from __future__ import annotations
@@ -41,11 +42,9 @@ class RetryLaterError(AtomError):
 
 
 class ThrottledError(RetryLaterError):
-    """The foreign service asked to wait; the wait holds for the whole mailbox. `concurrency`: it was the in-flight limit."""
+    """The foreign service asked to wait; and the whole mailbox waits. `concurrency`: too many were in flight."""
 
-    def __init__(
-        self, code: str, message: str, *, after: float, concurrency: bool = False, detail: str = ""
-    ) -> None:
+    def __init__(self, code: str, message: str, *, after: float, concurrency: bool = False, detail: str = "") -> None:
         super().__init__(code, message, after=after, detail=detail)
         self.concurrency = concurrency
 

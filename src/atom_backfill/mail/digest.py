@@ -31,7 +31,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """About 200 tokens of new text: `text` is `rendering[start:end]` to the letter. `content_hash` is hex, of what is embedded."""
+    """About 200 tokens of new text; `text` is the rendering's [start, end) to the letter, `content_hash` hex of it."""
 
     seq: int
     start: int
@@ -45,8 +45,8 @@ class Finding:
     """What a rule found: one `discovered_entities` row.
 
     `field` is from, to, cc, bcc, reply_to, subject or content. `start` and `end` count code points into that field
-    (content: into the rendering); None for what stands in a header. `key` is the normalised identity (lower-case address,
-    E.164-like number, ISO date, …), `name` what to show.
+    (content: into the rendering); None for what stands in a header. `key` is the normalised identity (lower-case
+    address, E.164-like number, ISO date, …), `name` what to show.
     """
 
     entity_type: str

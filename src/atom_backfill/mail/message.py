@@ -47,7 +47,7 @@ class Attachment:
 class Message:
     """One mail. Strings hold no NUL and no lone surrogate; missing text is "", a missing or unusable date None.
 
-    `notes` records every cut or repair made at the door, as words of docs/glossary.md (`body_truncated`, `nul_removed`, …).
+    `notes` records every cut or repair made at the door, as words of docs/glossary.md (`body_truncated`, …).
     """
 
     source_id: SourceId

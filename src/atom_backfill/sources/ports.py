@@ -1,4 +1,4 @@
-"""What the main job needs from a mailbox. One suite, tests/conformance/test_mail_source.py, holds every source to it."""
+"""What the main job needs from a mailbox; tests/conformance/test_mail_source.py holds every source to it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Items newest first (at most the size asked for, maybe none), and the link to more, None when the source says there is no more.
+    """Items newest first (at most the size asked for, maybe none), and the link to more, None where there is no more.
 
     `broken_link`: the source gave a continuation that cannot be followed (a foreign host, one already followed); the
     walk goes on from its position instead.
@@ -125,9 +125,7 @@ class MailSource(Protocol):
         """
         ...
 
-    async def places(
-        self, folder: FolderId, window: Window, *, size: int, link: Link | None = None
-    ) -> PlacePage:
+    async def places(self, folder: FolderId, window: Window, *, size: int, link: Link | None = None) -> PlacePage:
         """Read a page of ids only, newest first. Dates outside every window are listed with both ends None."""
         ...
 
