@@ -1,0 +1,74 @@
+"""What is true of the sample mailbox: facts, decisions, and searches with the mails they should find."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .cast import load_cast
+from .idents import message_id
+from .mailbox import contents, received
+from .story import Decision, Fact, Story
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A search and the source ids (Graph `id`) that answer it; kind: sentence, keyword, sender, question."""
+
+    text: str
+    expected: tuple[str, ...]
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoryTruth:
+    """One story: who writes in it (addresses), from when to when, which organisations, what was decided."""
+
+    name: str
+    title: str
+    people: tuple[str, ...]
+    organisations: tuple[str, ...]
+    first: str
+    last: str
+    decisions: tuple[Decision, ...]
+    source_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The whole truth of one mailbox; `source_id` of a fact or decision is `source_ids[mail_key]`."""
+
+    stories: tuple[StoryTruth, ...]
+    facts: tuple[Fact, ...]
+    queries: tuple[Query, ...]
+    source_ids: dict[str, str]
+
+
+def truth(*, name: str = "sample", mails: int = 800) -> Truth:
+    """The truth of the mailbox that `write_mailbox` makes of these arguments; the seed changes none of it."""
+    kept = contents(load_cast(), mails).stories
+    ids = {mail.key: message_id(name, mail.key) for story in kept for mail in received(story)}
+    return Truth(
+        tuple(_story(story, name) for story in kept),
+        tuple(fact for story in kept for fact in story.facts if fact.mail_key in ids),
+        tuple(
+            Query(wanted.text, tuple(ids[key] for key in wanted.mail_keys), wanted.kind)
+            for story in kept
+            for wanted in story.wanted
+        ),
+        ids,
+    )
+
+
+def _story(story: Story, mailbox: str) -> StoryTruth:
+    people = sorted({p.address for mail in story.mails for p in (mail.sender, *mail.to, *mail.cc)})
+    organisations = {p.org.name for mail in story.mails for p in (mail.sender, *mail.to, *mail.cc)} - {""}
+    return StoryTruth(
+        story.name,
+        story.title,
+        tuple(people),
+        tuple(sorted(organisations)),
+        f"{story.mails[0].sent:%Y-%m-%d}",
+        f"{story.mails[-1].sent:%Y-%m-%d}",
+        story.decisions,
+        tuple(message_id(mailbox, mail.key) for mail in received(story)),
+    )
