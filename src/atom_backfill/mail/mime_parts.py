@@ -1,0 +1,123 @@
+"""The parts of a MIME body, split in bounded depth and number before the standard library decodes one of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.message import Message as Decoder
+from functools import cached_property
+
+from atom_backfill.mail.door import Limits, cut, repair
+from atom_backfill.mail.mime_headers import Fields, decode_charset, decode_words, split_headers
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part with its fields and undecoded body. `parents` are the content types around it, outermost first."""
+
+    fields: Fields
+    body: bytes
+    parents: tuple[str, ...]
+    default_type: str = "text/plain"
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """The standard library's message of this part's content fields alone."""
+        decoder = Decoder()
+        decoder.set_default_type(self.default_type)
+        for name, value in self.fields:
+            if name.lower().startswith("content-") and name.lower() not in decoder:
+                decoder[name] = cut(value, 4_000)
+        return decoder
+
+    @property
+    def content_type(self) -> str:
+        """The type and subtype, lower-case."""
+        return self.decoder.get_content_type()
+
+    @property
+    def filename(self) -> str:
+        """The attachment's name, "" where it has none."""
+        try:
+            name = self.decoder.get_filename("")
+        except (ValueError, LookupError):
+            name = ""
+        return cut(decode_words(name), 200)
+
+    @property
+    def attached(self) -> bool:
+        """Whether the sender meant it to stand beside the text rather than in it."""
+        disposition = (self.decoder.get("content-disposition") or "").strip().lower()
+        return disposition.startswith("attachment") or bool(self.filename)
+
+    def text(self, limit: int) -> str:
+        """Decode a text part, at most about `limit` characters of it."""
+        encoding = str(self.decoder.get("content-transfer-encoding") or "").strip().lower()
+        self.decoder.set_payload(self.body[: limit * 6].decode("ascii", "surrogateescape"))
+        if encoding.startswith(("quoted-printable", "base64", "x-uue", "uue")):
+            data = self.decoder.get_payload(decode=True)
+        else:
+            data = self.body[: limit * 4]
+        charset = self.decoder.get_param("charset") or ""
+        if isinstance(charset, tuple):
+            charset = charset[2]
+        return cut(repair(decode_charset(data if isinstance(data, bytes) else b"", str(charset))), limit)
+
+
+def leaves(fields: Fields, body: bytes, limits: Limits) -> tuple[list[Part], bool]:
+    """Split a mail into its leaves, in order; the flag tells that parts or depth passed the limits."""
+    walk = _Walk(limits)
+    found = list(walk.parts(Part(fields, body, ()), 0))
+    return found, walk.truncated
+
+
+class _Walk:
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._room = limits.mime_parts
+        self.truncated = False
+
+    def parts(self, part: Part, depth: int) -> Iterator[Part]:
+        kind = part.content_type
+        boundary = part.decoder.get_boundary("") if kind.startswith("multipart/") else ""
+        if not boundary or depth >= self._limits.mime_depth:
+            self.truncated = self.truncated or bool(boundary)
+            if not boundary or depth < self._limits.mime_depth:
+                yield part
+            return
+        default = "message/rfc822" if kind == "multipart/digest" else "text/plain"
+        pieces = list(_split(part.body, boundary, self._room))
+        if not pieces:
+            # The boundary never comes: what is there is the text.
+            yield Part((), part.body, (*part.parents, kind))
+        for piece in pieces:
+            if self._room <= 0:
+                self.truncated = True
+                return
+            self._room -= 1
+            fields, body = _open(piece, self._limits)
+            yield from self.parts(Part(fields, body, (*part.parents, kind), default), depth + 1)
+
+
+def _open(piece: bytes, limits: Limits) -> tuple[Fields, bytes]:
+    if piece.startswith((b"\n", b"\r\n")):
+        return (), piece[2 if piece[0] == 13 else 1 :]
+    fields, body, _ = split_headers(piece, limits)
+    return fields, body
+
+
+def _split(body: bytes, boundary: str, room: int) -> Iterator[bytes]:
+    mark = re.escape(boundary.encode("utf-8", "surrogateescape").rstrip())
+    delimiter = re.compile(rb"(?:^|\n)--" + mark + rb"(--)?[ \t]*(?:\r?\n|\Z)")
+    start = -1
+    for match in delimiter.finditer(body):
+        if start >= 0:
+            yield body[start : match.start() + (1 if body[match.start() : match.start() + 1] == b"\n" else 0)]
+            room -= 1
+        if match[1] or room < 0:
+            return
+        # The line end after one delimiter may be the line end before the next.
+        start = match.end()
+    if start >= 0:
+        yield body[start:]

@@ -1,0 +1,215 @@
+"""The parent's side: pure functions run in child processes that can be limited, killed and replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pickle
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
+
+from atom_backfill.errors import SkipItemError
+from atom_backfill.sandbox.child import DONE, LENGTH
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxLimits:
+    """What a child may use. `patience` is the wall time, in multiples of an item's CPU seconds, before it is killed."""
+
+    children: int = 1
+    memory_bytes: int = 1_000_000_000
+    answer_bytes: int = 64_000_000
+    items_per_child: int = 20_000
+    patience: float = 6.0
+
+
+class Sandbox:
+    """A pool of children, started when first needed.
+
+    An item that hangs, crashes, or takes too much memory costs its child, and becomes a SkipItemError (stage parse;
+    code parse_timeout, parse_crash, parse_memory, parse_too_large or parse_failed); its neighbours are answered.
+    """
+
+    def __init__(self, limits: SandboxLimits | None = None) -> None:
+        self._limits = limits or SandboxLimits()
+        self._places = asyncio.Semaphore(self._limits.children)
+        self._idle: list[_Child] = []
+        self._closed = False
+
+    async def map(
+        self, function: Callable[[P], R], payloads: Sequence[P], *, seconds_each: float = 5.0
+    ) -> list[R | SkipItemError]:
+        """Apply a picklable function to payloads, in order. `seconds_each`: CPU seconds that one item may take."""
+        if not payloads:
+            return []
+        async with self._places:
+            return await _Run(self, function, payloads, seconds_each).answers()
+
+    async def aclose(self) -> None:
+        """End every child; safe to repeat."""
+        self._closed = True
+        while self._idle:
+            await self._idle.pop().end()
+
+    async def take(self) -> _Child:
+        """Take an idle child, or start one."""
+        if self._closed:
+            raise RuntimeError("the sandbox is closed")
+        while self._idle:
+            child = self._idle.pop()
+            if child.alive:
+                return child
+            await child.end()
+        return await _Child.start(self._limits)
+
+    async def give_back(self, child: _Child) -> None:
+        """Keep a child for later, unless it has served its time."""
+        if self._closed or child.items >= self._limits.items_per_child:
+            await child.end()
+        else:
+            self._idle.append(child)
+
+
+class _Run(Generic[P, R]):
+    """One call of map: goes on after the guilty item when a child dies."""
+
+    def __init__(self, sandbox: Sandbox, function: Callable[[P], R], payloads: Sequence[P], seconds: float) -> None:
+        self._sandbox = sandbox
+        self._function = function
+        self._payloads = payloads
+        self._seconds = seconds
+        self._answers: list[R | SkipItemError] = []
+
+    async def answers(self) -> list[R | SkipItemError]:
+        suspect = -1
+        while len(self._answers) < len(self._payloads):
+            at = len(self._answers)
+            # A child may die of what earlier items left behind, so its last item is tried once more, alone.
+            verdict = await self._serve(at, at + 1 if suspect == at else len(self._payloads))
+            if verdict is None:
+                continue
+            at = len(self._answers)
+            if verdict.code == "parse_timeout" or suspect == at:
+                self._answers.append(verdict)
+            else:
+                suspect = at
+        return self._answers
+
+    async def _serve(self, start: int, end: int) -> SkipItemError | None:
+        child = await self._sandbox.take()
+        try:
+            await child.ask(self._function, self._payloads[start:end], self._seconds)
+            for _ in range(start, end):
+                self._answers.append(cast("R | SkipItemError", await child.answer(self._seconds)))
+        except _ChildGoneError as gone:
+            await child.end()
+            return gone.verdict
+        except BaseException:
+            await child.end()
+            raise
+        await self._sandbox.give_back(child)
+        return None
+
+
+class _ChildGoneError(Exception):
+    def __init__(self, verdict: SkipItemError) -> None:
+        super().__init__(verdict.code)
+        self.verdict = verdict
+
+
+class _Child:
+    """One child process and its pipe."""
+
+    def __init__(self, process: Process, limits: SandboxLimits) -> None:
+        self._process = process
+        self._limits = limits
+        self.items = 0
+
+    @classmethod
+    async def start(cls, limits: SandboxLimits) -> _Child:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "atom_backfill.sandbox.child",
+            str(os.getpid()),
+            str(limits.memory_bytes),
+            str(limits.answer_bytes),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=DEVNULL,
+        )
+        child = cls(process, limits)
+        await child._send(sys.path)
+        return child
+
+    @property
+    def alive(self) -> bool:
+        return self._process.returncode is None
+
+    async def ask(self, function: Callable[[Any], Any], payloads: Sequence[Any], seconds: float) -> None:
+        await self._send((function, list(payloads), seconds))
+
+    async def answer(self, seconds: float) -> object:
+        stdout = self._process.stdout
+        assert stdout is not None
+        try:
+            async with asyncio.timeout(seconds * self._limits.patience + 1.0):
+                length = LENGTH.unpack(await stdout.readexactly(LENGTH.size))[0]
+                if length > self._limits.answer_bytes + 1_000:
+                    raise _ChildGoneError(_verdict("parse_too_large"))
+                word, *rest = pickle.loads(await stdout.readexactly(length))  # noqa: S301 - from our own child
+        except TimeoutError:
+            raise _ChildGoneError(_verdict("parse_timeout")) from None
+        except asyncio.IncompleteReadError:
+            raise _ChildGoneError(_verdict(await self._cause())) from None
+        self.items += 1
+        if word == DONE:
+            return rest[0]
+        code, message, stage, detail = rest
+        return SkipItemError(code, message, stage=stage, detail=detail)
+
+    async def end(self) -> None:
+        """Kill the child and free its pipes."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        stdin.close()
+        # A paused pipe would never notice its end, and the transport would stay open.
+        while await stdout.read(1 << 20):
+            pass
+        await self._process.wait()
+
+    async def _send(self, message: object) -> None:
+        stdin = self._process.stdin
+        assert stdin is not None
+        body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+        stdin.write(LENGTH.pack(len(body)) + body)
+        with contextlib.suppress(ConnectionError):
+            # A child that is gone is noticed when its answer is read.
+            await stdin.drain()
+
+    async def _cause(self) -> str:
+        status = await self._process.wait()
+        return "parse_timeout" if status == -getattr(signal, "SIGPROF", 0) else "parse_crash"
+
+
+def _verdict(code: str) -> SkipItemError:
+    return SkipItemError(code, _MESSAGES[code], stage="parse")
+
+
+_MESSAGES = {
+    "parse_timeout": "Reading the item takes longer than it may.",
+    "parse_crash": "Reading the item ended its process.",
+    "parse_too_large": "What was read of the item is larger than the limit.",
+}

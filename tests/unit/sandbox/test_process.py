@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from functools import partial
+
+import hostile
+import pytest
+
+from atom_backfill.errors import SkipItemError
+from atom_backfill.sandbox.process import Sandbox, SandboxLimits
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    box = Sandbox(SandboxLimits(memory_bytes=600_000_000, answer_bytes=10_000_000, patience=2.0))
+    yield box
+    await box.aclose()
+
+
+async def codes(box: Sandbox, payloads: list[str], seconds_each: float = 0.4) -> list[str]:
+    answers = await box.map(hostile.behave, payloads, seconds_each=seconds_each)
+    return [a.code if isinstance(a, SkipItemError) else a for a in answers]
+
+
+async def test_answers_come_in_the_order_of_the_payloads(sandbox: Sandbox) -> None:
+    numbers = list(range(500))
+    assert await sandbox.map(partial(hostile.scaled, 3), numbers) == [3 * number for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("evil", "code"),
+    [
+        ("exit", "parse_crash"),
+        ("spin", "parse_timeout"),
+        ("regex", "parse_timeout"),
+        ("memory", "parse_memory"),
+        ("hoard", "parse_too_large"),
+        ("raise", "parse_failed"),
+        ("recurse", "parse_failed"),
+        ("skip", "not_a_message"),
+    ],
+)
+async def test_only_the_guilty_item_is_lost(sandbox: Sandbox, evil: str, code: str) -> None:
+    assert await codes(sandbox, ["a", evil, "b"]) == ["A", code, "B"]
+
+
+async def test_a_sleeping_item_is_killed_by_the_wall_clock() -> None:
+    box = Sandbox(SandboxLimits(patience=0.5))
+    assert await codes(box, ["a", "hang", "b"]) == ["A", "parse_timeout", "B"]
+    await box.aclose()
+
+
+async def test_two_guilty_items_in_a_row_are_told_apart(sandbox: Sandbox) -> None:
+    assert await codes(sandbox, ["exit", "exit", "a", "spin", "b"]) == [
+        "parse_crash",
+        "parse_crash",
+        "A",
+        "parse_timeout",
+        "B",
+    ]
+
+
+async def test_an_error_tells_its_kind_and_place_but_not_its_words(sandbox: Sandbox) -> None:
+    (answer,) = await sandbox.map(hostile.behave, ["raise"])
+    assert isinstance(answer, SkipItemError)
+    assert answer.stage == "parse"
+    assert "secret" not in answer.detail + answer.message
+    assert answer.detail.startswith("ValueError at hostile.py:")
+
+
+async def test_what_an_item_prints_does_not_spoil_the_answers(sandbox: Sandbox) -> None:
+    assert await codes(sandbox, ["print", "a"]) == ["PRINT", "A"]
+
+
+async def test_the_child_is_kept_between_calls_and_replaced_after_its_items() -> None:
+    box = Sandbox(SandboxLimits(items_per_child=4))
+    first = await box.map(hostile.whereabouts, [0, 0])
+    second = await box.map(hostile.whereabouts, [0, 0])
+    third = await box.map(hostile.whereabouts, [0])
+    await box.aclose()
+    assert first == second
+    assert third[0] not in first
+
+
+async def test_calls_at_once_share_the_children(sandbox: Sandbox) -> None:
+    answers = await asyncio.gather(*(sandbox.map(hostile.behave, [f"p{n}"]) for n in range(5)))
+    assert answers == [[f"P{n}"] for n in range(5)]
+
+
+async def test_a_cancelled_call_leaves_a_sandbox_that_works(sandbox: Sandbox) -> None:
+    call = asyncio.create_task(sandbox.map(hostile.behave, ["spin"], seconds_each=30))
+    await asyncio.sleep(0)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert await codes(sandbox, ["a"]) == ["A"]
+
+
+async def test_a_closed_sandbox_leaves_no_child() -> None:
+    box = Sandbox()
+    (pid,) = await box.map(hostile.whereabouts, [0])
+    await box.aclose()
+    await box.aclose()
+    assert isinstance(pid, int)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")
+def test_a_child_dies_with_its_killed_parent() -> None:
+    script = (
+        "import asyncio, hostile, sys\n"
+        "from atom_backfill.sandbox.process import Sandbox\n"
+        "async def main():\n"
+        "    box = Sandbox()\n"
+        "    print((await box.map(hostile.whereabouts, [0]))[0], flush=True)\n"
+        "    await box.map(hostile.behave, ['hang'], seconds_each=60)\n"
+        "asyncio.run(main())\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.kill()
+    try:
+        handle = os.pidfd_open(child)
+    except ProcessLookupError:
+        return
+    died, _, _ = select.select([handle], [], [], 5)
+    os.close(handle)
+    assert died
