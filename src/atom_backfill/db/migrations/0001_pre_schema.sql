@@ -67,7 +67,6 @@ CREATE TABLE historical_sync_jobs (
     account_id              uuid NOT NULL,
     status                  text NOT NULL
         CHECK (status IN ('pending', 'running', 'paused', 'failed', 'cancelled', 'completed')),
-    phase                   text NOT NULL CHECK (phase IN ('planning', 'reading', 'checking', 'done')),
     graph_status            text NOT NULL CHECK (graph_status IN ('pending', 'running', 'paused', 'failed', 'cancelled',
                                 'completed', 'off', 'waiting_for_key', 'key_rejected', 'budget_reached')),
     start_date              timestamptz,
@@ -123,6 +122,7 @@ CREATE TABLE sync_chunks (
     account_id    uuid NOT NULL,
     lane          text NOT NULL CHECK (lane IN ('ingest', 'graph')),
     kind          text NOT NULL CHECK (kind IN ('plan', 'window', 'check', 'retry')),
+    stage         smallint NOT NULL,
     seq           bigint NOT NULL,
     folder_id     text,
     window_start  timestamptz,
@@ -146,8 +146,10 @@ CREATE TABLE sync_chunks (
     FOREIGN KEY (tenant_id, job_id) REFERENCES historical_sync_jobs ON DELETE CASCADE,
     CHECK ((state = 'leased') = (lease_until IS NOT NULL))
 );
-CREATE INDEX sync_chunks_ready ON sync_chunks (job_id, lane, seq) WHERE state = 'ready';
+COMMENT ON COLUMN sync_chunks.stage IS 'A chunk is claimable when none of a lower stage of its job and lane is unfinished.';
+CREATE INDEX sync_chunks_unfinished ON sync_chunks (job_id, lane, stage, seq) WHERE state IN ('ready', 'leased');
 CREATE INDEX sync_chunks_leased ON sync_chunks (lane, lease_until) WHERE state = 'leased';
+CREATE INDEX sync_chunks_leased_of_account ON sync_chunks (account_id) WHERE state = 'leased';
 CREATE INDEX sync_chunks_of_job ON sync_chunks (tenant_id, job_id, kind, state);
 CREATE INDEX sync_chunks_coverage ON sync_chunks (tenant_id, account_id, folder_id) WHERE kind = 'window' AND state = 'done';
 

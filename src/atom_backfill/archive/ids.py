@@ -1,0 +1,68 @@
+"""Ids derived from what they name, so that doing a page again meets the same rows. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from uuid import UUID
+
+from atom_backfill.mail.message import Message
+
+
+def message_id(account: UUID, source_id: str) -> UUID:
+    """Name a message by its account (which belongs to one tenant) and its id at the source."""
+    return _derived("message", account.hex, source_id)
+
+
+def thread_id(account: UUID, message: Message) -> UUID:
+    """Name a conversation; a message without one is a thread of its own."""
+    return _derived("thread", account.hex, message.conversation_id or f"\0{message.source_id}")
+
+
+def failure_id(account: UUID, source_id: str) -> UUID:
+    """Name the failure of one source id."""
+    return _derived("failure", account.hex, source_id)
+
+
+def entity_id(message: UUID, entity_type: str, key: str, field: str, start: int | None) -> UUID:
+    """Name what a rule found in one place of a message."""
+    return _derived("entity", message.hex, entity_type, key, field, str(start))
+
+
+def node_id(tenant: UUID, node_type: str, key: str) -> UUID:
+    """Name a person or thing within a tenant."""
+    return _derived("node", tenant.hex, node_type, key)
+
+
+def edge_id(source: UUID, relationship: str, target: UUID) -> UUID:
+    """Name a directed relation of two nodes."""
+    return _derived("edge", source.hex, relationship, target.hex)
+
+
+def evidence_id(message: UUID, shown: UUID, field: str) -> UUID:
+    """Name the evidence that a message gives for a node or an edge, by the field that it stands in."""
+    return _derived("evidence", message.hex, shown.hex, field)
+
+
+def content_hash(message: Message, text: str) -> str:
+    """Hash what a reader of the message would see, in hex: equal hashes are equal mail."""
+    seen = (
+        message.subject,
+        repr((message.from_, message.to, message.cc, message.bcc)),
+        repr((message.received_at, message.sent_at)),
+        message.body,
+        text,
+    )
+    return _hash(*seen).hex()
+
+
+def _derived(*parts: str) -> UUID:
+    return UUID(bytes=_hash(*parts), version=8)
+
+
+def _hash(*parts: str) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        encoded = part.encode()
+        digest.update(len(encoded).to_bytes(8, "big"))
+        digest.update(encoded)
+    return digest.digest()

@@ -1,0 +1,98 @@
+"""Work that any one worker does now and then: reaping, upkeep. A duty is a lease row with a fence, like a chunk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from atom_backfill.clock import Clock
+from atom_backfill.errors import AtomError
+from atom_backfill.jobs.job import Fence
+from atom_backfill.jobs.ports import JobStore
+
+DUTY_LEASE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Something to be done every `every_s` seconds by one worker at a time; doing it twice must be harmless."""
+
+    name: str
+    every_s: float
+    action: Callable[[], Awaitable[None]]
+
+
+class DutyStore(Protocol):
+    """Who does which duty, and when it was done."""
+
+    async def take(self, name: str, worker: str, lease_s: float) -> Fence | None:
+        """Take a duty that is due and held by nobody; None otherwise."""
+        ...
+
+    async def renew(self, name: str, fence: Fence, lease_s: float) -> bool:
+        """Hold it longer; False when it is lost."""
+        ...
+
+    async def end(self, name: str, fence: Fence, every_s: float) -> None:
+        """Give it back as done; it is due again after `every_s`."""
+        ...
+
+
+async def do_duties(duties: Sequence[Duty], store: DutyStore, worker: str, clock: Clock) -> None:
+    """Do what is due, for ever. Errors are logged: the duty comes round again."""
+    log = structlog.get_logger()
+    rest_s = min(duty.every_s for duty in duties)
+    while True:
+        for duty in duties:
+            try:
+                await _do(duty, store, worker, clock)
+            except AtomError as error:
+                log.warning("duty failed", duty=duty.name, error_code=error.code, error=error.message)
+        await clock.sleep(rest_s)
+
+
+def reaper(store: JobStore) -> Duty:
+    """Make lapsed leases ready again, and say so. Progress does not need it: a lapsed chunk is claimable anyway."""
+    log = structlog.get_logger()
+
+    async def reap() -> None:
+        for rescue in await store.rescue():
+            log.warning(
+                "lease rescued",
+                reason="lease_lapsed",
+                chunk=str(rescue.lease.chunk_id),
+                worker=rescue.worker,
+                lapsed_s=round(rescue.lapsed_s, 1),
+            )
+
+    return Duty("reaper", 10.0, reap)
+
+
+async def _do(duty: Duty, store: DutyStore, worker: str, clock: Clock) -> None:
+    fence = await store.take(duty.name, worker, DUTY_LEASE_S)
+    if fence is None:
+        return
+    doing = asyncio.ensure_future(duty.action())
+    holding = asyncio.create_task(_hold(duty.name, store, fence, clock))
+    try:
+        await asyncio.wait({doing, holding}, return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            return
+        doing.result()
+        await store.end(duty.name, fence, duty.every_s)
+    finally:
+        for task in (doing, holding):
+            task.cancel()
+        await asyncio.gather(doing, holding, return_exceptions=True)
+
+
+async def _hold(name: str, store: DutyStore, fence: Fence, clock: Clock) -> None:
+    """Return when the duty is lost."""
+    while True:
+        await clock.sleep(DUTY_LEASE_S / 4)
+        if not await store.renew(name, fence, DUTY_LEASE_S):
+            return

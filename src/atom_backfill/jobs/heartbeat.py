@@ -1,0 +1,107 @@
+"""Keeps leases alive from a thread of its own, whatever the event loop and the rest of the process do.
+
+A process that is stopped altogether loses its leases; the fence makes that harmless. A process that cannot reach the
+database for a lease's length takes its leases for lost, since somebody else may hold them by now.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from atom_backfill.clock import Clock
+from atom_backfill.errors import RetryLaterError
+from atom_backfill.jobs.job import ChunkId, Lease
+from atom_backfill.jobs.ports import Renewals, Standing
+
+LEASE_S = 20.0
+RENEW_EVERY_S = 5.0
+
+OnChange = Callable[[Standing], None]
+"""Called once, from the heartbeat's thread, when a lease no longer stands as HELD."""
+
+
+@dataclass(slots=True)
+class _Held:
+    lease: Lease
+    on_change: OnChange
+    renewed_at: float
+
+
+class Heartbeat:
+    """Renews every lease that was added, until it is removed. Use as a context manager: the thread lives within."""
+
+    def __init__(self, renewals: Renewals, clock: Clock, *, every_s: float = RENEW_EVERY_S, lease_s: float = LEASE_S):
+        self._renewals = renewals
+        self._clock = clock
+        self._every_s = every_s
+        self._lease_s = lease_s
+        self._held: dict[ChunkId, _Held] = {}
+        self._lock = threading.Lock()
+        self._poked = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._log = structlog.get_logger()
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stopping = True
+        self._poked.set()
+        self._thread.join()
+        self._renewals.close()
+
+    def add(self, lease: Lease, on_change: OnChange) -> None:
+        """Keep this lease alive from now on; it has just been claimed."""
+        with self._lock:
+            self._held[lease.chunk_id] = _Held(lease, on_change, self._clock.monotonic())
+
+    def remove(self, lease: Lease) -> None:
+        """Stop caring for a lease that is about to be settled."""
+        with self._lock:
+            self._held.pop(lease.chunk_id, None)
+
+    def poke(self) -> None:
+        """Renew now: a job may have been paused or cancelled."""
+        self._poked.set()
+
+    def beat(self) -> None:
+        """Renew all leases once and tell whoever no longer holds one."""
+        with self._lock:
+            held = list(self._held.values())
+        if not held:
+            return
+        began = self._clock.monotonic()
+        try:
+            standings = self._renewals.renew(item.lease for item in held)
+        except RetryLaterError as error:
+            self._log.warning("lease renewal failed", error_code=error.code, leases=len(held))
+            standings = {
+                item.lease.chunk_id: Standing.HELD for item in held if began - item.renewed_at < self._lease_s
+            }
+        else:
+            for item in held:
+                item.renewed_at = began
+        for item in held:
+            standing = standings.get(item.lease.chunk_id, Standing.LOST)
+            if standing is not Standing.HELD:
+                self._dismiss(item, standing)
+
+    def _dismiss(self, item: _Held, standing: Standing) -> None:
+        with self._lock:
+            if self._held.get(item.lease.chunk_id) is not item:
+                return
+            del self._held[item.lease.chunk_id]
+        item.on_change(standing)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._poked.wait(self._every_s)
+            self._poked.clear()
+            if not self._stopping:
+                self.beat()

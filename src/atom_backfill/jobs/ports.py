@@ -1,0 +1,72 @@
+"""What the engine needs: a store of chunks, a way to renew leases, and handlers for the work itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from atom_backfill.jobs.job import ChunkId, Lane, Lease, Outcome
+
+
+class Standing(StrEnum):
+    """What a renewal finds: the lease holds, it is gone, or the job was paused, cancelled or has failed."""
+
+    HELD = "held"
+    LOST = "lost"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Rescue:
+    """A lease that lapsed: whose it was and how long ago, in seconds."""
+
+    lease: Lease
+    worker: str
+    lapsed_s: float
+
+
+class JobStore(Protocol):
+    """Chunks of all tenants. Each call is one transaction; a fence that has moved on raises LeaseLost."""
+
+    async def claim(self, worker: str, lanes: Sequence[Lane]) -> Lease | None:
+        """Take the next chunk of the fairest job, or None when nothing is claimable now. Raises its fence."""
+        ...
+
+    async def settle(self, lease: Lease, outcome: Outcome) -> None:
+        """Give the chunk back with what became of it, and complete or fail its job when that was the last of it."""
+        ...
+
+    async def idle(self, lanes: Sequence[Lane]) -> bool:
+        """Tell whether nothing is left to do: no unfinished chunk of a job that runs."""
+        ...
+
+    async def rescue(self) -> Sequence[Rescue]:
+        """Make lapsed leases ready again and tell of each. Never touches a live lease."""
+        ...
+
+
+class Renewals(Protocol):
+    """Lease renewal for the heartbeat thread: blocking, on a connection of its own."""
+
+    def renew(self, leases: Iterable[Lease]) -> dict[ChunkId, Standing]:
+        """Extend each lease that still holds. Raises RetryLaterError when the database cannot be asked."""
+        ...
+
+    def close(self) -> None:
+        """Give the connection back."""
+        ...
+
+
+class Watch(Protocol):
+    """How a handler learns that it should stop at the next page boundary."""
+
+    @property
+    def stopping(self) -> bool:
+        """True once the worker drains."""
+        ...
+
+
+Handler = Callable[[Lease, Watch], Awaitable[Outcome]]
+"""Does the work of one claimed chunk. Must tolerate doing again what an earlier claim did; raises LeaseLost to stop."""

@@ -1,0 +1,323 @@
+"""The engine's store in PostgreSQL: fenced claims and settles (JobStore), operations (ControlStore), duties, renewals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from atom_backfill.db.named_sql import load_queries
+from atom_backfill.db.pool import Database, Engine, RenewalConnection, Transaction, Work
+from atom_backfill.errors import LeaseLost, NotFoundError, RefusedError
+from atom_backfill.jobs.heartbeat import LEASE_S
+from atom_backfill.jobs.job import (
+    AccountId,
+    Again,
+    ChunkId,
+    ChunkPlan,
+    Done,
+    FailJob,
+    Fence,
+    GraphStatus,
+    JobId,
+    JobPlan,
+    JobStatus,
+    Lane,
+    Lease,
+    Outcome,
+    Quarantine,
+    TenantId,
+    Yielded,
+)
+from atom_backfill.jobs.ports import Rescue, Standing
+from atom_backfill.jobs.states import Operation, after, graph_after
+
+SQL = load_queries(__package__)
+
+
+class PostgresJobStore:
+    """Claims and settles over all tenants, as the engine role."""
+
+    def __init__(self, database: Database, *, lease_s: float = LEASE_S) -> None:
+        self._database = database
+        self._lease_s = lease_s
+
+    async def claim(self, worker: str, lanes: Sequence[Lane]) -> Lease | None:
+        """Take the next chunk of the fairest job, or None when nothing is claimable now."""
+        async with self._database.transaction(Engine()) as tx:
+            turn = await tx.fetch_one(SQL["pick_turn"], {"lanes": [str(lane) for lane in lanes]})
+            if turn is None:
+                return None
+            keys = {"tenant": turn["tenant_id"], "job": turn["job_id"], "lane": turn["lane"]}
+            taken = await tx.fetch_one(SQL["take_chunk"], {**keys, "worker": worker, "lease_s": self._lease_s})
+            if taken is None:
+                return None
+            await tx.execute(SQL["begin_job"], keys)
+            return _lease(taken)
+
+    async def settle(self, lease: Lease, outcome: Outcome) -> None:
+        """Give the chunk back with what became of it. Raises LeaseLost where the fence has moved on."""
+        async with self._database.transaction(Engine()) as tx:
+            if not await self._settle_chunk(tx, lease, outcome):
+                raise LeaseLost
+            match outcome:
+                case Again() as again if again.counts:
+                    await _note_error(tx, lease, again.code, again.error, retries=1)
+                case Quarantine() as given_up:
+                    await _note_error(tx, lease, given_up.code, given_up.error, retries=0)
+                    await _conclude(tx, lease)
+                case Done():
+                    await _conclude(tx, lease)
+                case FailJob() as failed:
+                    await _fail_job(tx, lease, failed)
+                case _:
+                    pass
+
+    async def idle(self, lanes: Sequence[Lane]) -> bool:
+        """Tell whether no running job has an unfinished chunk."""
+        async with self._database.transaction(Engine()) as tx:
+            return bool(await tx.fetch_value(SQL["is_idle"], {"lanes": [str(lane) for lane in lanes]}))
+
+    async def rescue(self) -> Sequence[Rescue]:
+        """Make lapsed leases ready again."""
+        async with self._database.transaction(Engine()) as tx:
+            rows = await tx.fetch_all(SQL["rescue_lapsed"])
+            if rows:
+                await tx.execute(SQL["notify_work"], {"lane": "ingest"})
+        return [Rescue(_lease(row), row["worker"] or "", row["lapsed_s"]) for row in rows]
+
+    async def _settle_chunk(self, tx: Transaction, lease: Lease, outcome: Outcome) -> bool:
+        keys = {"tenant": lease.tenant_id, "chunk": lease.chunk_id, "fence": lease.fence}
+        match outcome:
+            case Done():
+                row = await tx.fetch_one(SQL["settle_done"], keys)
+            case Quarantine(code, error):
+                row = await tx.fetch_one(SQL["settle_quarantined"], {**keys, "code": code, "error": error})
+            case Yielded():
+                row = await tx.fetch_one(SQL["settle_again"], {**keys, **_waiting(0.0)})
+            case Again(wait, code, error, counts):
+                row = await tx.fetch_one(SQL["settle_again"], {**keys, **_waiting(wait, code, error, counts)})
+            case FailJob(code, error):
+                row = await tx.fetch_one(SQL["settle_again"], {**keys, **_waiting(0.0, code, error)})
+        return row is not None
+
+
+class PostgresControl:
+    """Operations on one tenant's jobs, as the work role."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def submit(self, tenant: TenantId, plan: JobPlan) -> None:
+        """Store a job with its first chunks; RefusedError names the account's active job."""
+        async with self._database.transaction(Work(tenant)) as tx:
+            keys = {"tenant": tenant, "job": plan.job_id, "account": plan.account_id}
+            active = await tx.fetch_one(SQL["find_active_job"], keys)
+            if active is not None:
+                raise RefusedError(
+                    "job_active", f"job {active['id']} of this account is {active['status']}; cancel it or let it finish"
+                )
+            await tx.execute(SQL["insert_job"], {**keys, **_job_values(plan)})
+            for chunk in plan.chunks:
+                await insert_chunk(tx, tenant, plan.job_id, plan.account_id, chunk)
+            await tx.execute(SQL["open_turn"], {**keys, "lane": Lane.INGEST})
+            await tx.execute(SQL["notify_work"], {"lane": Lane.INGEST})
+
+    async def change(self, tenant: TenantId, job: JobId, operation: Operation, lane: Lane | None) -> None:
+        """Move the job, or one lane. Raises NotFoundError, or RefusedError with the reason."""
+        async with self._database.transaction(Work(tenant)) as tx:
+            keys = {"tenant": tenant, "job": job}
+            row = await _locked(tx, keys)
+            graph_only = lane is Lane.GRAPH or (lane is None and row["status"] == JobStatus.COMPLETED)
+            if graph_only and (lane or row["graph_status"] not in (GraphStatus.OFF, GraphStatus.COMPLETED)):
+                moved = graph_after(operation, GraphStatus(row["graph_status"]))
+                await tx.execute(SQL["set_graph_status"], {**keys, "status": moved})
+            else:
+                await _move(tx, keys, JobStatus(row["status"]), operation)
+            await tx.execute(SQL["notify_control"], keys)
+
+    async def raise_budget(self, tenant: TenantId, job: JobId, budget_usd: Decimal) -> None:
+        """Set the spending limit of the graph lane."""
+        async with self._database.transaction(Work(tenant)) as tx:
+            keys = {"tenant": tenant, "job": job}
+            await _locked(tx, keys)
+            await tx.execute(SQL["set_budget"], {**keys, "budget_usd": budget_usd})
+
+    async def requeue(self, tenant: TenantId, job: JobId, chunk: ChunkPlan, failures: Sequence[UUID]) -> None:
+        """Try again what was quarantined."""
+        async with self._database.transaction(Work(tenant)) as tx:
+            keys = {"tenant": tenant, "job": job}
+            row = await _locked(tx, keys)
+            after(Operation.RETRY, JobStatus(row["status"]))
+            if not failures:
+                await tx.execute(SQL["reopen_job"], keys)
+            await insert_chunk(tx, tenant, job, row["account_id"], chunk)
+            position = {"failures": [str(failure) for failure in failures]}
+            await tx.execute(SQL["set_position"], {**keys, "chunk": chunk.chunk_id, "position": Jsonb(position)})
+            await tx.execute(SQL["open_turn"], {**keys, "lane": Lane.INGEST})
+            await tx.execute(SQL["notify_work"], {"lane": Lane.INGEST})
+
+
+class PostgresDuties:
+    """Who does which duty, as the engine role."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def take(self, name: str, worker: str, lease_s: float) -> Fence | None:
+        """Take a duty that is due and held by nobody."""
+        async with self._database.transaction(Engine()) as tx:
+            await tx.execute(SQL["add_duty"], {"name": name})
+            fence = await tx.fetch_value(SQL["take_duty"], {"name": name, "worker": worker, "lease_s": lease_s})
+            return None if fence is None else Fence(fence)
+
+    async def renew(self, name: str, fence: Fence, lease_s: float) -> bool:
+        """Hold it longer; False when it is lost."""
+        async with self._database.transaction(Engine()) as tx:
+            keys = {"name": name, "fence": fence, "lease_s": lease_s}
+            return await tx.fetch_value(SQL["renew_duty"], keys) is not None
+
+    async def end(self, name: str, fence: Fence, every_s: float) -> None:
+        """Give it back as done."""
+        async with self._database.transaction(Engine()) as tx:
+            await tx.execute(SQL["end_duty"], {"name": name, "fence": fence, "every_s": every_s})
+
+
+class PostgresRenewals:
+    """Renewals over a blocking connection that belongs to the heartbeat thread."""
+
+    def __init__(self, connection: RenewalConnection, *, lease_s: float = LEASE_S) -> None:
+        self._connection = connection
+        self._lease_s = lease_s
+
+    def renew(self, leases: Iterable[Lease]) -> dict[ChunkId, Standing]:
+        """Extend each lease that still holds; a missing chunk is lost."""
+        held = list(leases)
+        rows = self._connection.fetch_all(
+            SQL["renew_leases"],
+            {
+                "chunks": [lease.chunk_id for lease in held],
+                "fences": [lease.fence for lease in held],
+                "lease_s": self._lease_s,
+            },
+        )
+        if rows:
+            self._connection.fetch_all(SQL["beat_jobs"], {"jobs": list({row["job_id"] for row in rows})})
+        return {ChunkId(row["chunk_id"]): _standing(row) for row in rows}
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.close()
+
+
+async def insert_chunk(
+    tx: Transaction, tenant: TenantId, job: JobId, account: AccountId, chunk: ChunkPlan
+) -> None:
+    """Add a chunk to a job, once: the same chunk id again changes nothing."""
+    await tx.execute(
+        SQL["insert_chunk"],
+        {
+            "tenant": tenant,
+            "chunk": chunk.chunk_id,
+            "job": job,
+            "account": account,
+            "lane": Lane.INGEST,
+            "kind": chunk.kind,
+            "stage": chunk.stage,
+            "seq": chunk.seq,
+            "folder": chunk.folder_id,
+            "start": chunk.window_start,
+            "end": chunk.window_end,
+            "hint": chunk.messages_hint,
+        },
+    )
+
+
+def _lease(row: Mapping[str, Any]) -> Lease:
+    return Lease(
+        tenant_id=row["tenant_id"],
+        job_id=row["job_id"],
+        account_id=row["account_id"],
+        chunk_id=row["chunk_id"],
+        lane=Lane(row["lane"]),
+        kind=row["kind"],
+        fence=Fence(row["fence"]),
+        attempts=row["attempts"],
+    )
+
+
+def _standing(row: Mapping[str, Any]) -> Standing:
+    alive = row["status"] in (JobStatus.PENDING, JobStatus.RUNNING)
+    retrying = row["status"] == JobStatus.COMPLETED and row["kind"] == "retry"
+    return Standing.HELD if alive or retrying else Standing.STOPPED
+
+
+def _waiting(wait: float, code: str | None = None, error: str | None = None, counts: bool = False) -> dict[str, Any]:
+    return {"after": wait, "code": code, "error": error, "failures": int(counts)}
+
+
+def _job_values(plan: JobPlan) -> dict[str, Any]:
+    return {
+        "graph_status": plan.graph_status,
+        "start": plan.start,
+        "end": plan.end,
+        "folders": list(plan.folders),
+        "again": plan.again,
+        "budget_usd": plan.budget_usd,
+        "chunk_size": plan.chunk_size,
+        "max_parallel": plan.max_parallel,
+    }
+
+
+async def _locked(tx: Transaction, keys: Mapping[str, Any]) -> Mapping[str, Any]:
+    row = await tx.fetch_one(SQL["read_status"], keys)
+    if row is None:
+        raise NotFoundError("no_such_job", "there is no such job; `atom-backfill jobs` lists them")
+    return row
+
+
+async def _move(tx: Transaction, keys: Mapping[str, Any], status: JobStatus, operation: Operation) -> None:
+    moved = after(operation, status)
+    await tx.execute(SQL["set_status"], {**keys, "status": moved})
+    if operation is Operation.CANCEL:
+        await tx.execute(SQL["end_turn"], {**keys, "lane": Lane.INGEST})
+    if operation is Operation.RESUME:
+        if status is JobStatus.FAILED:
+            await tx.execute(SQL["reopen_job"], keys)
+        await tx.execute(SQL["hasten_job"], keys)
+        await tx.execute(SQL["open_turn"], {**keys, "lane": Lane.INGEST})
+        await tx.execute(SQL["notify_work"], {"lane": Lane.INGEST})
+
+
+async def _note_error(tx: Transaction, lease: Lease, code: str, error: str, *, retries: int) -> None:
+    keys = {"tenant": lease.tenant_id, "job": lease.job_id}
+    await tx.execute(SQL["note_error"], {**keys, "code": code, "error": error, "retries": retries})
+
+
+async def _conclude(tx: Transaction, lease: Lease) -> None:
+    """Count the job's chunks; complete or fail it when this was its last unfinished one."""
+    keys = {"tenant": lease.tenant_id, "job": lease.job_id, "lane": lease.lane}
+    await tx.fetch_one(SQL["lock_job"], keys)
+    chunks = await tx.fetch_one(SQL["count_chunks"], keys)
+    assert chunks is not None
+    await tx.execute(SQL["count_finished_chunks"], {**keys, **chunks})
+    if chunks["unfinished_in_lane"]:
+        return
+    await tx.execute(SQL["end_turn"], keys)
+    if chunks["unwalked"]:
+        error = "part of the mailbox could not be walked; see `failures`, mend the cause, then `resume` this job"
+        await tx.execute(SQL["fail_job"], {**keys, "code": "not_walked", "error": error})
+    else:
+        await tx.execute(SQL["complete_job"], keys)
+
+
+async def _fail_job(tx: Transaction, lease: Lease, failed: FailJob) -> None:
+    keys = {"tenant": lease.tenant_id, "job": lease.job_id, "lane": lease.lane, "account": lease.account_id}
+    await _note_error(tx, lease, failed.code, failed.error, retries=0)
+    await tx.execute(SQL["fail_job"], {**keys, "code": failed.code, "error": failed.error})
+    await tx.execute(SQL["end_turn"], keys)
+    if failed.sign_in:
+        await tx.execute(SQL["fail_account"], {**keys, "error": failed.error})

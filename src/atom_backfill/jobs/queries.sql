@@ -1,0 +1,267 @@
+-- name: pick_turn
+-- The fairest job with claimable work, its turn locked so that two workers do not both pass its limit. A chunk whose
+-- lease lapsed is claimable: no rescuer is needed for progress, the reaper only counts and reports.
+WITH load AS (
+    SELECT tenant_id, count(*) AS running
+    FROM sync_chunks
+    WHERE state = 'leased' AND lane = ANY(%(lanes)s) AND lease_until >= atom_now()
+    GROUP BY tenant_id
+)
+SELECT turn.tenant_id, turn.job_id, turn.lane
+FROM job_turns turn
+JOIN historical_sync_jobs job ON job.id = turn.job_id
+JOIN accounts account ON account.id = job.account_id
+LEFT JOIN load ON load.tenant_id = turn.tenant_id
+WHERE turn.lane = ANY(%(lanes)s)
+  AND job.status IN ('pending', 'running', 'completed')
+  AND (turn.lane <> 'ingest' OR account.throttled_until <= atom_now() AND account.status <> 'disconnected')
+  AND (SELECT count(*) FROM sync_chunks busy
+       WHERE busy.account_id = job.account_id AND busy.state = 'leased' AND busy.lease_until >= atom_now()
+         AND busy.lane = turn.lane) < job.max_parallel
+  AND EXISTS (
+      SELECT FROM sync_chunks chunk
+      WHERE chunk.job_id = turn.job_id AND chunk.lane = turn.lane AND chunk.state IN ('ready', 'leased')
+        AND chunk.stage = (SELECT min(stage) FROM sync_chunks lower
+                           WHERE lower.job_id = turn.job_id AND lower.lane = turn.lane AND lower.state IN ('ready', 'leased'))
+        AND (chunk.state = 'ready' AND chunk.run_at <= atom_now() OR chunk.state = 'leased' AND chunk.lease_until < atom_now()))
+ORDER BY coalesce(load.running, 0), turn.last_claimed_at
+LIMIT 1
+FOR NO KEY UPDATE OF turn SKIP LOCKED;
+
+-- name: take_chunk
+-- A second statement, since it sees what was committed meanwhile; the counts in pick_turn's snapshot could be stale.
+WITH room AS (
+    UPDATE job_turns turn SET last_claimed_at = atom_now()
+    FROM historical_sync_jobs job
+    WHERE turn.tenant_id = %(tenant)s AND turn.job_id = %(job)s AND turn.lane = %(lane)s AND job.id = turn.job_id
+      AND job.status IN ('pending', 'running', 'completed')
+      AND (SELECT count(*) FROM sync_chunks busy
+           WHERE busy.account_id = job.account_id AND busy.state = 'leased' AND busy.lease_until >= atom_now()
+             AND busy.lane = turn.lane) < job.max_parallel
+    RETURNING turn.job_id, turn.lane
+), pick AS (
+    SELECT chunk.id
+    FROM sync_chunks chunk JOIN room ON room.job_id = chunk.job_id AND room.lane = chunk.lane
+    WHERE chunk.state IN ('ready', 'leased')
+      AND chunk.stage = (SELECT min(stage) FROM sync_chunks lower
+                         WHERE lower.job_id = %(job)s AND lower.lane = %(lane)s AND lower.state IN ('ready', 'leased'))
+      AND (chunk.state = 'ready' AND chunk.run_at <= atom_now() OR chunk.state = 'leased' AND chunk.lease_until < atom_now())
+    ORDER BY chunk.seq
+    LIMIT 1
+    FOR UPDATE OF chunk SKIP LOCKED
+)
+UPDATE sync_chunks chunk
+SET state = 'leased', fence = chunk.fence + 1, claims = chunk.claims + 1, worker = %(worker)s,
+    lease_until = atom_now() + %(lease_s)s * interval '1 second'
+FROM pick
+WHERE chunk.id = pick.id
+RETURNING chunk.tenant_id, chunk.job_id, chunk.account_id, chunk.id AS chunk_id, chunk.lane, chunk.kind, chunk.fence,
+          chunk.attempts;
+
+-- name: begin_job
+-- The first claim sets a job going; later ones change nothing and lock nothing.
+UPDATE historical_sync_jobs
+SET status = 'running', started_at = coalesce(started_at, atom_now()), last_heartbeat = atom_now()
+WHERE tenant_id = %(tenant)s AND id = %(job)s AND status = 'pending';
+
+-- name: renew_leases
+-- A chunk that is not in the answer has been claimed by another: stop, write nothing. The job's status comes along, so
+-- that pause and cancel are noticed between pages.
+WITH held AS (
+    SELECT chunk_id, fence FROM unnest(%(chunks)s::uuid[], %(fences)s::bigint[]) AS held(chunk_id, fence)
+)
+UPDATE sync_chunks chunk
+SET lease_until = atom_now() + %(lease_s)s * interval '1 second'
+FROM held, historical_sync_jobs job
+WHERE chunk.id = held.chunk_id AND chunk.fence = held.fence AND chunk.state = 'leased' AND job.id = chunk.job_id
+RETURNING chunk.id AS chunk_id, chunk.job_id, job.status, chunk.kind;
+
+-- name: beat_jobs
+-- Shows people that somebody is at work.
+UPDATE historical_sync_jobs SET last_heartbeat = atom_now() WHERE id = ANY(%(jobs)s::uuid[]) AND status = 'running';
+
+-- name: settle_done
+-- No row: the fence has moved on.
+UPDATE sync_chunks
+SET state = 'done', lease_until = NULL, worker = NULL, has_more = false, finished_at = atom_now(),
+    error_code = NULL, error = NULL
+WHERE tenant_id = %(tenant)s AND id = %(chunk)s AND fence = %(fence)s AND state = 'leased'
+RETURNING id;
+
+-- name: settle_again
+-- The fence is raised as well, so that nothing of this claim can commit any more.
+UPDATE sync_chunks
+SET state = 'ready', fence = fence + 1, lease_until = NULL, worker = NULL,
+    run_at = atom_now() + %(after)s * interval '1 second', attempts = attempts + %(failures)s,
+    error_code = coalesce(%(code)s, error_code), error = coalesce(%(error)s, error)
+WHERE tenant_id = %(tenant)s AND id = %(chunk)s AND fence = %(fence)s AND state = 'leased'
+RETURNING id;
+
+-- name: settle_quarantined
+-- Kept aside with its reason; the job goes on without it.
+UPDATE sync_chunks
+SET state = 'quarantined', fence = fence + 1, lease_until = NULL, worker = NULL, finished_at = atom_now(),
+    attempts = attempts + 1, error_code = %(code)s, error = %(error)s
+WHERE tenant_id = %(tenant)s AND id = %(chunk)s AND fence = %(fence)s AND state = 'leased'
+RETURNING id;
+
+-- name: note_error
+-- The latest error of a job, for people.
+UPDATE historical_sync_jobs
+SET last_error_code = %(code)s, last_error = %(error)s, error_count = error_count + 1,
+    retry_count = retry_count + %(retries)s
+WHERE tenant_id = %(tenant)s AND id = %(job)s;
+
+-- name: lock_job
+-- Settling workers queue here, so that the last of them sees that it is the last.
+SELECT status FROM historical_sync_jobs WHERE tenant_id = %(tenant)s AND id = %(job)s FOR NO KEY UPDATE;
+
+-- name: count_chunks
+-- What is left of a job, and what was given up.
+SELECT count(*) FILTER (WHERE state IN ('ready', 'leased'))                                         AS unfinished,
+       count(*) FILTER (WHERE state IN ('ready', 'leased') AND lane = %(lane)s)                      AS unfinished_in_lane,
+       count(*) FILTER (WHERE state IN ('done', 'quarantined') AND kind <> 'retry')                  AS finished,
+       count(*) FILTER (WHERE kind <> 'retry')                                                       AS total,
+       count(*) FILTER (WHERE state = 'quarantined' AND kind IN ('plan', 'check'))                   AS unwalked,
+       count(*) FILTER (WHERE state = 'quarantined' AND kind = 'window')                             AS unread
+FROM sync_chunks
+WHERE tenant_id = %(tenant)s AND job_id = %(job)s;
+
+-- name: count_finished_chunks
+-- The counters that operators read.
+UPDATE historical_sync_jobs SET completed_chunks = %(finished)s, total_chunks = %(total)s
+WHERE tenant_id = %(tenant)s AND id = %(job)s;
+
+-- name: complete_job
+-- Once; a job that was paused or cancelled meanwhile stays as it is.
+UPDATE historical_sync_jobs
+SET status = 'completed', completed_at = atom_now(), progress_percentage = 100, last_heartbeat = atom_now()
+WHERE tenant_id = %(tenant)s AND id = %(job)s AND status IN ('pending', 'running');
+
+-- name: fail_job
+-- Only the owner can set it going again.
+UPDATE historical_sync_jobs
+SET status = 'failed', last_error_code = %(code)s, last_error = %(error)s
+WHERE tenant_id = %(tenant)s AND id = %(job)s AND status IN ('pending', 'running', 'paused');
+
+-- name: fail_account
+-- The next sign-in sets it right.
+UPDATE accounts SET status = 'sign_in_needed', status_detail = %(error)s, updated_at = atom_now()
+WHERE tenant_id = %(tenant)s AND id = %(account)s AND status = 'connected';
+
+-- name: end_turn
+-- A job without a turn is never looked at by claims.
+DELETE FROM job_turns WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND lane = %(lane)s;
+
+-- name: is_idle
+-- Also chunks that wait for a later time count as work; those of paused jobs do not.
+SELECT NOT EXISTS (
+    SELECT FROM job_turns turn
+    JOIN historical_sync_jobs job ON job.id = turn.job_id
+    JOIN sync_chunks chunk ON chunk.job_id = turn.job_id AND chunk.lane = turn.lane AND chunk.state IN ('ready', 'leased')
+    WHERE turn.lane = ANY(%(lanes)s) AND job.status IN ('pending', 'running', 'completed')) AS idle;
+
+-- name: rescue_lapsed
+-- Only leases that have lapsed by the database's clock; the fence goes up, so the late owner cannot commit.
+WITH lapsed AS (
+    SELECT id, worker, atom_now() - lease_until AS late
+    FROM sync_chunks
+    WHERE state = 'leased' AND lease_until < atom_now()
+    ORDER BY id
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE sync_chunks chunk
+SET state = 'ready', fence = chunk.fence + 1, lease_until = NULL, worker = NULL, run_at = atom_now()
+FROM lapsed
+WHERE chunk.id = lapsed.id
+RETURNING chunk.tenant_id, chunk.job_id, chunk.account_id, chunk.id AS chunk_id, chunk.lane, chunk.kind, chunk.fence,
+          chunk.attempts, lapsed.worker, extract(epoch FROM lapsed.late)::float8 AS lapsed_s;
+
+-- name: notify_work
+-- Wakes idle workers; polling is the fallback.
+SELECT pg_notify('atom_work', %(lane)s);
+
+-- name: notify_control
+-- Tells workers to look at once whether a job of theirs was paused or cancelled.
+SELECT pg_notify('atom_control', %(job)s::text);
+
+-- name: read_status
+-- Operations are decided under this lock.
+SELECT status, graph_status, account_id
+FROM historical_sync_jobs WHERE tenant_id = %(tenant)s AND id = %(job)s FOR NO KEY UPDATE;
+
+-- name: set_status
+-- The move that states.py allowed.
+UPDATE historical_sync_jobs SET status = %(status)s WHERE tenant_id = %(tenant)s AND id = %(job)s;
+
+-- name: set_graph_status
+-- The move of the graph lane that states.py allowed.
+UPDATE historical_sync_jobs SET graph_status = %(status)s WHERE tenant_id = %(tenant)s AND id = %(job)s;
+
+-- name: set_budget
+-- The spending limit of the graph lane.
+UPDATE historical_sync_jobs SET budget_usd = %(budget_usd)s WHERE tenant_id = %(tenant)s AND id = %(job)s;
+
+-- name: reopen_job
+-- A failed job goes on: what was quarantined is tried again, with its attempts forgotten.
+UPDATE sync_chunks
+SET state = 'ready', fence = fence + 1, attempts = 0, run_at = atom_now(), finished_at = NULL
+WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND state = 'quarantined';
+
+-- name: hasten_job
+-- Resuming does not wait out an old backoff.
+UPDATE sync_chunks SET run_at = atom_now(), attempts = 0
+WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND state = 'ready' AND run_at > atom_now();
+
+-- name: open_turn
+-- Claims see the job from now on.
+INSERT INTO job_turns (tenant_id, job_id, lane) VALUES (%(tenant)s, %(job)s, %(lane)s) ON CONFLICT DO NOTHING;
+
+-- name: insert_job
+-- A job, not yet begun.
+INSERT INTO historical_sync_jobs (tenant_id, id, account_id, status, graph_status, start_date, end_date, folders, again,
+                                  budget_usd, chunk_size, max_parallel)
+VALUES (%(tenant)s, %(job)s, %(account)s, 'pending', %(graph_status)s, %(start)s, coalesce(%(end)s, atom_now()),
+        %(folders)s, %(again)s, %(budget_usd)s, %(chunk_size)s, %(max_parallel)s)
+RETURNING id;
+
+-- name: find_active_job
+-- An account has one active job at a time; a unique index holds that too.
+SELECT id, status FROM historical_sync_jobs
+WHERE tenant_id = %(tenant)s AND account_id = %(account)s AND status IN ('pending', 'running', 'paused');
+
+-- name: insert_chunk
+-- Once: the same chunk again changes nothing.
+INSERT INTO sync_chunks (tenant_id, id, job_id, account_id, lane, kind, stage, seq, folder_id, window_start, window_end,
+                         messages_hint)
+VALUES (%(tenant)s, %(chunk)s, %(job)s, %(account)s, %(lane)s, %(kind)s, %(stage)s, %(seq)s, %(folder)s, %(start)s,
+        %(end)s, %(hint)s)
+ON CONFLICT DO NOTHING;
+
+-- name: take_duty
+-- A duty is done by one worker at a time, and not before it is due.
+UPDATE duties
+SET worker = %(worker)s, fence = fence + 1, lease_until = atom_now() + %(lease_s)s * interval '1 second'
+WHERE name = %(name)s AND lease_until < atom_now() AND due_at <= atom_now()
+RETURNING fence;
+
+-- name: add_duty
+-- A duty exists from when it is first asked for.
+INSERT INTO duties (name) VALUES (%(name)s) ON CONFLICT DO NOTHING;
+
+-- name: renew_duty
+-- No row: somebody else has it.
+UPDATE duties SET lease_until = atom_now() + %(lease_s)s * interval '1 second'
+WHERE name = %(name)s AND fence = %(fence)s
+RETURNING fence;
+
+-- name: end_duty
+-- Done, and due again later.
+UPDATE duties
+SET lease_until = '-infinity', done_at = atom_now(), due_at = atom_now() + %(every_s)s * interval '1 second'
+WHERE name = %(name)s AND fence = %(fence)s
+RETURNING fence;
+
+-- name: set_position
+-- What a retry is about.
+UPDATE sync_chunks SET position = %(position)s WHERE tenant_id = %(tenant)s AND id = %(chunk)s;

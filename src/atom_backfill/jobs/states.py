@@ -1,0 +1,75 @@
+"""Which operation is allowed in which state, and what it leads to. Pure; docs/lifecycle.md is its picture."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from atom_backfill.errors import RefusedError
+from atom_backfill.jobs.job import GraphStatus as G
+from atom_backfill.jobs.job import JobStatus as S
+
+
+class Operation(StrEnum):
+    """What people ask of a job. `retry` is about what was quarantined and never takes a completion back."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL = "cancel"
+    RETRY = "retry"
+
+
+MOVES: dict[tuple[Operation, S], S] = {
+    (Operation.PAUSE, S.PENDING): S.PAUSED,
+    (Operation.PAUSE, S.RUNNING): S.PAUSED,
+    (Operation.PAUSE, S.PAUSED): S.PAUSED,
+    (Operation.RESUME, S.PENDING): S.PENDING,
+    (Operation.RESUME, S.RUNNING): S.RUNNING,
+    (Operation.RESUME, S.PAUSED): S.PENDING,
+    (Operation.RESUME, S.FAILED): S.PENDING,
+    (Operation.CANCEL, S.PENDING): S.CANCELLED,
+    (Operation.CANCEL, S.RUNNING): S.CANCELLED,
+    (Operation.CANCEL, S.PAUSED): S.CANCELLED,
+    (Operation.CANCEL, S.FAILED): S.CANCELLED,
+    (Operation.CANCEL, S.CANCELLED): S.CANCELLED,
+    (Operation.RETRY, S.PENDING): S.PENDING,
+    (Operation.RETRY, S.RUNNING): S.RUNNING,
+    (Operation.RETRY, S.COMPLETED): S.COMPLETED,
+}
+"""Missing cells are refused. Repeating a move that has happened is harmless."""
+
+WHY_NOT: dict[tuple[Operation, S], str] = {
+    (Operation.RETRY, S.PAUSED): "it is paused; resume it first",
+    (Operation.RETRY, S.FAILED): "it has failed; `resume` goes on with everything that is left",
+    (Operation.RETRY, S.CANCELLED): "it was cancelled; `start` reads what is missing",
+    (Operation.RESUME, S.CANCELLED): "it was cancelled; `start` goes on with what is missing",
+    (Operation.RESUME, S.COMPLETED): "it is completed",
+    (Operation.PAUSE, S.FAILED): "it has failed and is not running",
+    (Operation.PAUSE, S.CANCELLED): "it was cancelled",
+    (Operation.PAUSE, S.COMPLETED): "it is completed",
+    (Operation.CANCEL, S.COMPLETED): "it is completed, and completion is never taken back",
+}
+
+_OPEN = (G.PENDING, G.RUNNING, G.WAITING_FOR_KEY, G.KEY_REJECTED, G.BUDGET_REACHED)
+GRAPH_MOVES: dict[tuple[Operation, G], G] = {
+    **{(Operation.PAUSE, status): G.PAUSED for status in (*_OPEN, G.PAUSED)},
+    **{(Operation.RESUME, status): status for status in _OPEN},
+    (Operation.RESUME, G.PAUSED): G.WAITING_FOR_KEY,
+    **{(Operation.CANCEL, status): G.CANCELLED for status in (*_OPEN, G.PAUSED, G.CANCELLED)},
+}
+"""The graph lane's own moves, also on a completed job. Missing cells are refused."""
+
+
+def after(operation: Operation, status: S) -> S:
+    """Return the state that the operation leads to. Raises RefusedError where it is not allowed."""
+    moved = MOVES.get((operation, status))
+    if moved is None:
+        raise RefusedError("not_in_this_state", f"cannot {operation} this job: {WHY_NOT[operation, status]}")
+    return moved
+
+
+def graph_after(operation: Operation, status: G) -> G:
+    """Return the graph lane's state after the operation. Raises RefusedError where it is not allowed."""
+    moved = GRAPH_MOVES.get((operation, status))
+    if moved is None:
+        raise RefusedError("not_in_this_state", f"cannot {operation} the graph lane: it is {status}")
+    return moved

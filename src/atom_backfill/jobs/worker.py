@@ -1,0 +1,184 @@
+"""Claim a chunk, run its handler, settle it; again, until told to stop. An idle worker stays.
+
+Stopping drains: no more claims, handlers finish the page they are at, and what is not done in time is given back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from atom_backfill.clock import Clock
+from atom_backfill.errors import AtomError, LeaseLost, RetryLaterError
+from atom_backfill.jobs.heartbeat import Heartbeat
+from atom_backfill.jobs.job import Again, Done, FailJob, Lane, Lease, Outcome, Quarantine, Yielded
+from atom_backfill.jobs.ports import Handler, JobStore, Standing
+from atom_backfill.jobs.retry import outcome_of
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How one worker works. `poll_s` is the fallback when no notification arrives; `grace_s` bounds a drain."""
+
+    name: str
+    lanes: tuple[Lane, ...] = (Lane.INGEST,)
+    concurrency: int = 4
+    drain: bool = False
+    poll_s: float = 2.0
+    grace_s: float = 8.0
+
+
+@dataclass(slots=True)
+class _Draining:
+    stopping: bool = False
+
+
+class Worker:
+    """One worker with several chunks at once. `wake` is set by whoever hears of new work."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        handlers: Mapping[Lane, Handler],
+        heartbeat: Heartbeat,
+        wake: asyncio.Event,
+        clock: Clock,
+        rng: random.Random,
+        options: WorkerOptions,
+    ) -> None:
+        self._store = store
+        self._handlers = handlers
+        self._heartbeat = heartbeat
+        self._wake = wake
+        self._clock = clock
+        self._rng = rng
+        self._options = options
+        self._watch = _Draining()
+        self._running: set[asyncio.Task[None]] = set()
+        self._log = structlog.get_logger()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set (or, with `drain`, until nothing is left to do)."""
+        self._log.info("ROLE=worker Starting", worker=self._options.name)
+        for lane in self._options.lanes:
+            self._log.info("Loaded service", lane=lane)
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                if await self._claim_one():
+                    continue
+                if await self._nothing_left():
+                    break
+                await self._rest(stopped)
+        finally:
+            stopped.cancel()
+            await self._finish()
+
+    async def _claim_one(self) -> bool:
+        """Start one more chunk; False when there is no room or nothing to claim."""
+        if len(self._running) >= self._options.concurrency:
+            return False
+        self._wake.clear()
+        try:
+            lease = await self._store.claim(self._options.name, self._options.lanes)
+        except RetryLaterError as error:
+            self._log.warning("claim failed", error_code=error.code, error=error.message)
+            return False
+        if lease is None:
+            return False
+        task = asyncio.create_task(self._work(lease))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return True
+
+    async def _nothing_left(self) -> bool:
+        if not self._options.drain or self._running:
+            return False
+        try:
+            return await self._store.idle(self._options.lanes)
+        except RetryLaterError:
+            return False
+
+    async def _rest(self, stopped: asyncio.Task[bool]) -> None:
+        """Wait for a wake-up, a finished chunk, the stop, or the next poll."""
+        waking = asyncio.create_task(self._wake.wait())
+        polling = asyncio.create_task(self._clock.sleep(self._options.poll_s))
+        full = len(self._running) >= self._options.concurrency
+        events = {stopped, *self._running} if full else {stopped, waking, polling, *self._running}
+        try:
+            await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waking.cancel()
+            polling.cancel()
+
+    async def _finish(self) -> None:
+        """Let running handlers reach their page boundary, then take the work from those that have not."""
+        self._watch.stopping = True
+        if not self._running:
+            return
+        _, late = await asyncio.wait(set(self._running), timeout=self._options.grace_s)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+
+    async def _work(self, lease: Lease) -> None:
+        with structlog.contextvars.bound_contextvars(job=str(lease.job_id), chunk=str(lease.chunk_id)):
+            self._log.info("dequeue", kind=lease.kind, fence=lease.fence, attempts=lease.attempts)
+            try:
+                outcome = await self._handle(lease)
+                if outcome is not None:
+                    self._report(outcome)
+                    await self._store.settle(lease, outcome)
+            except LeaseLost:
+                self._log.warning("lease lost", error_code="lease_lost")
+            except AtomError as error:
+                # Not settled: the lease lapses and the chunk is claimed again.
+                self._log.warning("settle failed", error_code=error.code, error=error.message)
+
+    async def _handle(self, lease: Lease) -> Outcome | None:
+        """Run the handler while the lease stands. None: the lease is lost and there is nothing to settle."""
+        standing = Standing.HELD
+        loop = asyncio.get_running_loop()
+        handling = asyncio.ensure_future(self._handlers[lease.lane](lease, self._watch))
+
+        def on_change(changed: Standing) -> None:
+            nonlocal standing
+            standing = changed
+            loop.call_soon_threadsafe(handling.cancel)
+
+        self._heartbeat.add(lease, on_change)
+        try:
+            return await asyncio.shield(handling)
+        except asyncio.CancelledError:
+            handling.cancel()
+            await asyncio.gather(handling, return_exceptions=True)
+            return None if standing is Standing.LOST else Yielded()
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - the worker's edge: nothing a handler does ends the worker
+            return self._outcome_of(error, lease)
+        finally:
+            self._heartbeat.remove(lease)
+
+    def _outcome_of(self, error: Exception, lease: Lease) -> Outcome:
+        if not isinstance(error, AtomError):
+            self._log.error("unexpected error", error_code="bug", error=type(error).__name__, exc_info=error)
+        return outcome_of(error, lease.attempts, self._rng)
+
+    def _report(self, outcome: Outcome) -> None:
+        match outcome:
+            case Done() | Yielded():
+                self._log.info("chunk settled", outcome=type(outcome).__name__.lower())
+            case Again():
+                self._log.warning(
+                    "chunk will be tried again", after_s=outcome.after, error_code=outcome.code, error=outcome.error
+                )
+            case Quarantine() | FailJob():
+                self._log.error(
+                    "chunk given up", outcome=type(outcome).__name__.lower(), error_code=outcome.code, error=outcome.error
+                )
