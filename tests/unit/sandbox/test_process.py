@@ -8,9 +8,9 @@ import sys
 from collections.abc import AsyncIterator
 from functools import partial
 
-import hostile
 import pytest
 
+import hostile
 from atom_backfill.errors import SkipItemError
 from atom_backfill.sandbox.process import Sandbox, SandboxLimits
 
