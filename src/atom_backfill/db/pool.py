@@ -6,49 +6,28 @@ because an error in it was swallowed, is an error too: its COMMIT would be a sil
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import psycopg
 import psycopg_pool
-from psycopg import AsyncConnection, conninfo
-from psycopg.abc import PQGen
-from psycopg.types.json import JsonbDumper
 
-from atom_backfill.db.faults import translate_connecting, translated
-from atom_backfill.db.scope import Scope, opening
-from atom_backfill.db.transaction import Transaction
+from atom_backfill.clock import Clock
+from atom_backfill.db.connecting import GRACE_S, PARAMETERS, BoundedAsyncConnection, configure, connect
+from atom_backfill.db.faults import RowRefusedError, translated
+from atom_backfill.db.listening import Heard, Listening, Lost, Notified, listen
+from atom_backfill.db.renewal import RenewalConnection
+from atom_backfill.db.scope import Engine, Operator, Owner, Scope, Work, opening
+from atom_backfill.db.transaction import Params, Row, Transaction
 from atom_backfill.errors import AtomError, BugError, NeedsOwnerError, RetryLaterError
 
-# A dead peer is noticed within 30 s also when it sends no goodbye; ignored on Unix sockets.
-CONNECTING: dict[str, Any] = {
-    "connect_timeout": 10,
-    "keepalives": 1,
-    "keepalives_idle": 15,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-    "client_encoding": "utf8",
-    "application_name": "atom-backfill",
-}
-# Beyond the server's own statement_timeout: a server that hangs does not keep it.
-GRACE_S = 10.0
-
-
-class _Connection(AsyncConnection[Any]):
-    """A connection on which no wait is endless: the time limit is the connection's, not each caller's."""
-
-    patience_s = 60.0 + GRACE_S
-
-    async def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:  # noqa: ASYNC109
-        try:
-            return await super().wait(gen, interval, self.patience_s if timeout is None else timeout)
-        except psycopg.OperationalError:
-            if timeout is None and self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
-                self.pgconn.finish()
-            raise
+# What a store needs of this room comes from here.
+__all__ = [
+    "Database", "Engine", "Heard", "Listening", "Lost", "Notified", "Operator", "Owner", "Params", "PoolSize",
+    "RenewalConnection", "Row", "RowRefusedError", "Scope", "Transaction", "Work",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,35 +42,39 @@ class PoolSize:
 class Database:
     """A pool of connections to one database: `async with await Database.open(url) as database:`."""
 
-    def __init__(self, url: str, pool: psycopg_pool.AsyncConnectionPool[_Connection]) -> None:
+    def __init__(
+        self, url: str, pool: psycopg_pool.AsyncConnectionPool[BoundedAsyncConnection], direct_url: str
+    ) -> None:
         self.url = url
+        self.direct_url = direct_url
         self._pool = pool
 
     @classmethod
-    async def open(cls, url: str, *, size: PoolSize = PoolSize(), prepare: bool = True) -> Self:
+    async def open(
+        cls, url: str, *, size: PoolSize = PoolSize(), prepare: bool = True, direct_url: str | None = None
+    ) -> Self:
         """Connect once to see that it works, then keep a pool.
 
-        `prepare=False` where a pooler in transaction mode loses prepared statements. Raises NeedsOwnerError,
-        RetryLaterError.
+        Where `url` leads through a pooler in transaction mode: `prepare=False` if that loses prepared statements, and
+        `direct_url` for notifications. Raises NeedsOwnerError, RetryLaterError.
         """
-        connecting = CONNECTING | {"prepare_threshold": 5 if prepare else None}
         await _try(url)
         pool = psycopg_pool.AsyncConnectionPool(
             url,
-            connection_class=_Connection,
-            kwargs=connecting | {"autocommit": True},  # BEGIN goes along with the scope, in one round trip
+            connection_class=BoundedAsyncConnection,
+            kwargs=PARAMETERS | {"prepare_threshold": 5 if prepare else None},
             min_size=size.least,
             max_size=size.most,
             timeout=size.patience_s,
             max_lifetime=3600,
             max_idle=300,
-            configure=_configure,
+            configure=configure,
             check=psycopg_pool.AsyncConnectionPool.check_connection,
             open=False,
             name="atom-backfill",
         )
         await pool.open()
-        return cls(url, pool)
+        return cls(url, pool, direct_url or url)
 
     async def __aenter__(self) -> Self:
         return self
@@ -124,8 +107,12 @@ class Database:
             with translated():
                 await connection.commit()
 
+    def listen(self, channels: Sequence[str], clock: Clock) -> AsyncIterator[Heard]:
+        """Yield notifications of `channels`, and when they are lost, for ever; see listening.py."""
+        return listen(self.direct_url, channels, clock)
+
     @asynccontextmanager
-    async def _borrowed(self) -> AsyncIterator[_Connection]:
+    async def _borrowed(self) -> AsyncIterator[BoundedAsyncConnection]:
         try:
             connection = await self._pool.getconn()
         except psycopg_pool.PoolTimeout:
@@ -147,12 +134,11 @@ class Database:
 
 
 async def _try(url: str) -> None:
+    connection = await connect(url)
     try:
-        conninfo.conninfo_to_dict(url)
-        async with await AsyncConnection.connect(url, **CONNECTING, autocommit=True) as connection:
-            encoding = connection.info.parameter_status("server_encoding")
-    except psycopg.Error as error:
-        raise translate_connecting(error) from None
+        encoding = connection.info.parameter_status("server_encoding")
+    finally:
+        await connection.close()
     if encoding != "UTF8":
         raise NeedsOwnerError(
             "database_encoding",
@@ -160,11 +146,7 @@ async def _try(url: str) -> None:
         )
 
 
-async def _configure(connection: _Connection) -> None:
-    connection.adapters.register_dumper(dict, JsonbDumper)
-
-
-async def _begin(connection: _Connection, scope: Scope, statement_timeout_s: float) -> None:
+async def _begin(connection: BoundedAsyncConnection, scope: Scope, statement_timeout_s: float) -> None:
     try:
         await connection.execute(opening(scope, statement_timeout_s))
     except (psycopg.errors.InvalidParameterValue, psycopg.errors.InsufficientPrivilege):
