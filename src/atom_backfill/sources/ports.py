@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NewType, Protocol
 
+from atom_backfill.errors import ThrottledError
 from atom_backfill.mail.message import FolderId, SourceId
 
 Link = NewType("Link", str)
@@ -52,12 +54,16 @@ class RawItem:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An item of an ids-only walk. `draft` where the source says so."""
+    """An item of an ids-only walk. `draft` where the source says so.
+
+    `duplicate`: the same content lies in a place that comes first, and is one message with it (local files only).
+    """
 
     source_id: SourceId
     folder_id: FolderId
     received_at: datetime | None
     draft: bool = False
+    duplicate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,4 +141,48 @@ class MailSource(Protocol):
 
     async def identify(self) -> MailboxIdentity:
         """Tell which mailbox this is, proving that it can be read."""
+        ...
+
+
+class Permits(Protocol):
+    """Requests in flight for one mailbox, limited over all workers."""
+
+    def hold(self) -> AbstractAsyncContextManager[None]:
+        """Take part in the limit while one request is in flight.
+
+        Waits until there is room and until the mailbox's Retry-After has passed; raises ThrottledError where that is
+        further away than it wants to wait.
+        """
+        ...
+
+    async def throttled(self, error: ThrottledError) -> None:
+        """Store for the whole mailbox that the service asked to wait; every worker's `hold` honours it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CachedTokens:
+    """A sign-in library's own cache, as text that holds secrets; `version` rises with each store, 0 for none yet."""
+
+    text: str = field(repr=False)
+    version: int
+
+
+class TokenCache(Protocol):
+    """One account's tokens, shared by every worker and sealed at rest."""
+
+    async def load(self) -> CachedTokens:
+        """Read the newest cache."""
+        ...
+
+    def refreshing(self) -> AbstractAsyncContextManager[CachedTokens]:
+        """Hold the account's only right to refresh, and yield the newest cache, read after the right was won.
+
+        Waits while another worker holds it; a right whose worker died lapses after a minute, which is longer than two
+        calls may take. Raises RetryLaterError where it cannot be had.
+        """
+        ...
+
+    async def store(self, text: str, *, version: int) -> bool:
+        """Replace the cache of that version. False, and nothing stored, where another version is there by now."""
         ...

@@ -1,4 +1,4 @@
-"""Items of Graph's lists become what the port promises; whatever has no usable id or form is told, not dropped. Pure."""
+"""Items of Graph's lists become what the port promises; what has no usable id or form is told, not dropped. Pure."""
 
 from __future__ import annotations
 

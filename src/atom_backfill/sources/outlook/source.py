@@ -1,34 +1,18 @@
-"""MailSource over Microsoft Graph: windows read in pages, newest first, whatever the service does on the way."""
+"""MailSource over Microsoft Graph."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from atom_backfill.clock import Clock
-from atom_backfill.errors import (
-    AtomError,
-    NeedsOwnerError,
-    NotFoundError,
-    RetryLaterError,
-    SignInNeededError,
-    SkipItemError,
-    ThrottledError,
-)
+from atom_backfill.errors import NeedsOwnerError, NotFoundError, RetryLaterError
 from atom_backfill.mail.message import FolderId, SourceId
 from atom_backfill.sources.outlook.client import GraphClient
 from atom_backfill.sources.outlook.folders import find_folders
-from atom_backfill.sources.outlook.items import (
-    MESSAGE_FIELDS,
-    PLACE_FIELDS,
-    read_item,
-    read_place,
-    refused,
-    usable_id,
-)
-from atom_backfill.sources.outlook.walk import Position, Walks, read_link, write_link
+from atom_backfill.sources.outlook.items import read_item, read_place, usable_id
+from atom_backfill.sources.outlook.reader import SIZE_CODES, Listing, WindowReader, filter_of
 from atom_backfill.sources.ports import (
     Folder,
     Link,
@@ -40,38 +24,21 @@ from atom_backfill.sources.ports import (
     Window,
 )
 
-PATIENCE_SECONDS = 120.0
 PLACES_LIMIT = 500
 
-SIZE_CODES = frozenset(
-    {
-        "timeout",
-        "gateway_timeout",
-        "server_error",
-        "bad_gateway",
-        "unavailable",
-        "answer_too_large",
-        "bad_answer",
-        "connection_lost",
-    }
+_CONTEXT_USER = re.compile(
+    r"users\('([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})'\)", re.IGNORECASE | re.ASCII
 )
-"""Failures that a smaller page may not have. A host that cannot be reached at all is not among them."""
 
 
 class OutlookSource:
-    """One Outlook mailbox. See MailSource for the contract.
-
-    A page that keeps failing is read again at half the size, down to one item; then that item is read alone, and is
-    `unreadable` where its neighbours answer and it does not. A call gives up after about two minutes with the error
-    that it met, and the next call goes on with the smaller size.
-    """
+    """One Outlook mailbox; the contract is MailSource's."""
 
     def __init__(self, client: GraphClient, clock: Clock, *, address: str) -> None:
-        """`address`: the mailbox that the user named; empty where the sign-in decides."""
+        """`address`: the mailbox that the user named; "" where the sign-in decides."""
         self._client = client
-        self._clock = clock
+        self._reader = WindowReader(client, clock)
         self._address = address
-        self._walks = Walks()
 
     async def folders(self) -> tuple[Folder, ...]:
         """List every folder, found recursively, hidden ones and saved searches included and marked."""
@@ -79,47 +46,80 @@ class OutlookSource:
 
     async def count(self, folder: FolderId, window: Window) -> int | None:
         """Count the messages of a folder in a window; a hint. None where the service does not say."""
-        params = {"$filter": text} if (text := _filter(window)) else None
+        params = {"$filter": bounds} if (bounds := filter_of(window)) else None
         try:
             text = await self._client.get_text("count", ("mailFolders", folder, "messages", "$count"), params)
-        except ThrottledError:
-            raise
         except RetryLaterError as error:
-            if error.code in SIZE_CODES:
-                return None
-            raise
+            if error.code not in SIZE_CODES:
+                raise
+            return None
         return int(text) if re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) else None
 
     async def page(self, folder: FolderId, window: Window, *, size: int, link: Link | None = None) -> Page:
         """Read a page of whole messages, newest first, and the link to more."""
-        listing = _Listing("messages", MESSAGE_FIELDS, folder, window, size)
-        found = await self._read(listing, link)
+        batch = await self._reader.read(Listing(folder, window, size, whole=True), link)
         items: dict[SourceId, RawItem] = {}
-        unreadable: dict[SourceId, Unreadable] = {}
-        for read in found.entries:
+        unreadable = {item.source_id: item for item in batch.unreadable}
+        for entry in batch.items:
+            read = read_item(entry, folder)
             if isinstance(read, Unreadable):
                 unreadable.setdefault(read.source_id, read)
             else:
                 items.setdefault(read.source_id, read)
         newest_first = sorted(items.values(), key=lambda item: _age(item.received_at))
-        return Page(tuple(newest_first), found.next, tuple(unreadable.values()), found.broken)
+        return Page(tuple(newest_first), batch.next, tuple(unreadable.values()), batch.broken)
 
     async def places(self, folder: FolderId, window: Window, *, size: int, link: Link | None = None) -> PlacePage:
         """Read a page of ids only, newest first, at most 500."""
-        listing = _Listing("places", PLACE_FIELDS, folder, window, min(size, PLACES_LIMIT))
-        found = await self._read(listing, link)
-        places = sorted(found.places(folder), key=lambda place: _age(place.received_at))
-        return PlacePage(tuple(places), found.next, found.broken)
+        batch = await self._reader.read(Listing(folder, window, min(size, PLACES_LIMIT), whole=False), link)
+        places = {place.source_id: place for place in (read_place(entry, folder) for entry in batch.items)}
+        newest_first = sorted(places.values(), key=lambda place: _age(place.received_at))
+        return PlacePage(tuple(newest_first), batch.next, batch.broken)
 
     async def message(self, source_id: SourceId) -> RawItem:
         """Read one message, wherever it lies."""
+        return await self._reader.message(source_id)
+
+    async def identify(self) -> MailboxIdentity:
+        """Tell whose mailbox this is, by reading one message's id. Raises NeedsOwnerError where it is another's."""
+        listed = await self._client.get("messages", ("messages",), {"$top": "1", "$select": "id"})
+        context = listed.get("@odata.context")
+        user = _CONTEXT_USER.search(context) if isinstance(context, str) else None
+        identity = user[1].lower() if user else await self._root_id()
+        return MailboxIdentity(identity, await self._signed_in_address())
+
+    async def _root_id(self) -> str:
+        root = usable_id(await self._client.get("folders", ("mailFolders", "msgfolderroot"), {"$select": "id"}))
+        if root is None:
+            raise RetryLaterError("bad_answer", "Microsoft Graph does not say which mailbox this is.")
+        return root
+
+    async def _signed_in_address(self) -> str:
+        """Return the address to show; for a delegated sign-in, that of the user who signed in."""
+        if not self._client.delegated:
+            return self._address
         try:
-            item = await self._client.get("message", ("messages", source_id), {"$select": MESSAGE_FIELDS})
-        except RetryLaterError as error:
-            if error.code != "answer_too_large":
-                raise
-            raise SkipItemError("item_too_large", "The message is larger than the limit.") from None
-        read = read_item(item, FolderId(""))
-        if isinstance(read, Unreadable):
-            raise SkipItemError(read.code, read.reason)
-        return read
+            fields = {"$select": "mail,userPrincipalName,proxyAddresses"}
+            profile = await self._client.get("user", (), fields)
+        except (NeedsOwnerError, NotFoundError):  # User.Read was not granted; mail can be read all the same
+            return self._address
+        mine = _addresses(profile)
+        if mine and self._address and self._address.casefold() not in {address.casefold() for address in mine}:
+            raise NeedsOwnerError(
+                "wrong_account",
+                f"The sign-in was made as {mine[0]}, not as {self._address}: connect again and choose that account,"
+                " or use app-only sign-in with a client secret for a mailbox that is not your own.",
+            )
+        return self._address or (mine[0] if mine else "")
+
+
+def _addresses(profile: dict[str, Any]) -> list[str]:
+    named = [profile.get("mail"), profile.get("userPrincipalName")]
+    proxies = profile.get("proxyAddresses")
+    if isinstance(proxies, list):
+        named += [proxy[5:] for proxy in proxies[:500] if isinstance(proxy, str) and proxy[:5].casefold() == "smtp:"]
+    return [address[:320] for address in named if isinstance(address, str) and "@" in address]
+
+
+def _age(moment: datetime | None) -> float:
+    return -moment.timestamp() if moment else float("inf")

@@ -86,11 +86,16 @@ class Walks:
     def loops(self, key: tuple[object, ...], url: str, came_from: str) -> bool:
         """Tell whether a continuation was already given by another page of this walk, or by the page that it names."""
         seen = self._of(key).came_from
-        if url == came_from or seen.get(url, came_from) != came_from:
+        if url == came_from or seen.get(url, came_from) != came_from or len(seen) >= LINKS_KEPT:
             return True
-        if len(seen) < LINKS_KEPT:
-            seen[url] = came_from
+        seen[url] = came_from
         return False
+
+    def gives_up_first(self, key: tuple[object, ...]) -> bool:
+        """Tell whether this is the first time that a walk of this window could not go on, and note that it was."""
+        walk = self._of(key)
+        first, walk.gave_up = not walk.gave_up, True
+        return first
 
     def remember_size(self, key: tuple[object, ...], size: int | None) -> None:
         """Keep a smaller page size for the next call; None once it is no longer needed."""
@@ -113,6 +118,7 @@ class Walks:
 class _Walk:
     came_from: dict[str, str]
     size: int | None = None
+    gave_up: bool = False
 
 
 def _skip_of(url: str) -> int:
