@@ -53,6 +53,7 @@ SETTINGS = {
     "log_lock_waits": "off",
     "log_autovacuum_min_duration": "-1",
 }
+THROWAWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 LOG_LIMIT = 1_000_000
 # What a server says while the orphans of a killed one are still leaving.
 PASSING = ("is still in use", "already exists")
@@ -100,8 +101,9 @@ class Address:
 class Cluster:
     """The cluster in `place.data`. Everything here blocks; the caller holds the home's start lock."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, durable: bool = True) -> None:
         self._place = place
+        self._durable = durable
 
     def exists(self) -> bool:
         """Tell whether there is a cluster; refuses one that is not the server account's own."""
@@ -201,6 +203,7 @@ class Cluster:
             "initdb",
             *("-D", work / "data", "-U", SUPERUSER, "-A", "scram-sha-256", f"--pwfile={secret}"),
             *("--encoding=UTF8", "--data-checksums", *locale),
+            *(() if self._durable else ("--no-sync",)),
         )  # fmt: skip
         # Single-user mode asks for no password and needs no server. The password is ours: letters, digits, - and _.
         roles = (
@@ -222,7 +225,7 @@ class Cluster:
 
     def _arguments(self) -> list[str | Path]:
         arguments: list[str | Path] = ["-D", self._place.data, "-k", self._socket_folder()]
-        for name, value in SETTINGS.items():
+        for name, value in (SETTINGS | ({} if self._durable else THROWAWAY)).items():
             arguments += ["-c", f"{name}={value}"]
         return arguments
 

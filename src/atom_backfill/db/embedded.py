@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 import secrets
 import shutil
 import time
@@ -23,7 +24,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 from atom_backfill.db.cluster import DATABASE, OWNER, SUPERUSER, Cluster, ServerState
-from atom_backfill.db.placement import ELSEWHERE, Account, Place, find, known_accounts, make_base, open_append, settle
+from atom_backfill.db.placement import (
+    ELSEWHERE,
+    Account,
+    Place,
+    find,
+    home_keeper,
+    known_accounts,
+    make_base,
+    open_append,
+    settle,
+)
 from atom_backfill.db.programs import open_programs
 from atom_backfill.errors import NeedsOwnerError, RetryLaterError
 
@@ -50,9 +61,9 @@ class EmbeddedStatus:
 class EmbeddedPostgres:
     """The embedded server of one home. `with EmbeddedPostgres(home) as url:` makes this process one of its users.
 
-    `bin_dir`: another PostgreSQL's programs (14 and newer) instead of the wheel's. `accounts` and `elsewhere`: who
-    may run it for root, and where its files go when that account cannot reach the home. `patience`: seconds to wait
-    for others, for recovery and for orphans.
+    `bin_dir`: another PostgreSQL's programs (14 and newer) instead of the wheel's. `accounts` and `elsewhere`: who may
+    run it for root, and where its files go when that account cannot reach the home. `patience`: seconds to wait for
+    others, for recovery and for orphans. `durable=False`: for what is thrown away.
     """
 
     def __init__(
@@ -63,12 +74,14 @@ class EmbeddedPostgres:
         accounts: Callable[[], Iterable[Account]] = known_accounts,
         elsewhere: Sequence[Path] = ELSEWHERE,
         patience: float = 60,
+        durable: bool = True,
     ) -> None:
         self._home = home.absolute().resolve()
         self._bin_dir = bin_dir
         self._accounts = accounts
         self._elsewhere = elsewhere
         self._patience = patience
+        self._durable = durable
         self._users: BinaryIO | None = None
 
     def __enter__(self) -> str:
@@ -104,6 +117,11 @@ class EmbeddedPostgres:
                 Cluster(place).shut_down(open_programs(place, self._bin_dir))
             self._users.close()
             self._users = None
+
+    def owner_url(self, database: str = DATABASE) -> str:
+        """Return the URL of the product's own role on the running server."""
+        with _owner_errors(self._home):
+            return self._url(self._found(), OWNER, database)
 
     def superuser_url(self, database: str = DATABASE) -> str:
         """Return the URL of the cluster's superuser, for administration and tests; the product itself never uses it."""
@@ -143,21 +161,26 @@ class EmbeddedPostgres:
                 return EmbeddedStatus(ServerState.DOWN, in_use=False, keep_up=False, data_folder=None, log=None)
             in_use = False
             if place.users_lock.exists():
-                with self._exclusive(place.base), open_append(place.users_lock, place.keeper) as users:
+                with self._exclusive(), open_append(place.users_lock, place.keeper) as users:
                     in_use = not _alone(users)
             return EmbeddedStatus(Cluster(place).state(), in_use, place.keep_up.exists(), place.data, place.log)
 
-    def destroy(self) -> None:
-        """Stop the server whoever uses it, and delete the database with all it holds. For demonstrations and tests."""
-        self.stop(even_if_used=True)
-        self.close()
-        place = find(self._home) if self._home.is_dir() else None
-        if place:
-            shutil.rmtree(place.root, ignore_errors=True)
-            shutil.rmtree(place.base, ignore_errors=True)
+    def destroy(self) -> bool:
+        """Stop being a user and delete the server with all it holds, unless others use it. For demos and tests."""
+        with self._changing() as place:
+            if self._users is not None:
+                self._users.close()
+                self._users = None
+            with open_append(place.users_lock, place.keeper) as users:
+                if not _alone(users):
+                    return False
+            Cluster(place).shut_down(open_programs(place, self._bin_dir))
+            for folder in {place.root, place.base}:
+                shutil.rmtree(folder)
+            return True
 
     def _bring_up(self, place: Place) -> None:
-        cluster = Cluster(place)
+        cluster = Cluster(place, durable=self._durable)
         deadline = time.monotonic() + self._patience
         while (state := cluster.state()) is ServerState.STARTING and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -190,23 +213,22 @@ class EmbeddedPostgres:
     @contextmanager
     def _changing(self) -> Iterator[Place]:
         """Hold the start lock, and know the place."""
-        with _owner_errors(self._home):
-            base = make_base(self._home)
-            with self._exclusive(base):
-                yield settle(self._home, self._accounts, self._elsewhere)
+        with _owner_errors(self._home), self._exclusive():
+            yield settle(self._home, self._accounts, self._elsewhere)
 
     @contextmanager
-    def _exclusive(self, base: Path) -> Iterator[None]:
+    def _exclusive(self) -> Iterator[None]:
         deadline = time.monotonic() + self._patience
-        place = find(self._home)
-        with open_append(base / "start.lock", place.keeper if place else None) as lock:
-            while not _alone(lock):
-                if time.monotonic() > deadline:
-                    raise RetryLaterError(
-                        "database_busy", "Another process has been starting or stopping the database for long."
-                    )
-                time.sleep(0.02)
-            yield
+        while True:
+            path = make_base(self._home) / "start.lock"
+            with open_append(path, home_keeper(self._home)) as lock:
+                # A lock on a file that `destroy` has removed meanwhile would exclude nobody.
+                if _alone(lock) and _same_file(path, lock):
+                    yield
+                    return
+            if time.monotonic() > deadline:
+                raise RetryLaterError("database_busy", "Another process has been starting the database for long.")
+            time.sleep(0.02)
 
 
 def _alone(file: BinaryIO) -> bool:
@@ -216,6 +238,10 @@ def _alone(file: BinaryIO) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _same_file(path: Path, file: BinaryIO) -> bool:
+    return path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))
 
 
 @contextmanager

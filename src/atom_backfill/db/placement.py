@@ -124,7 +124,7 @@ def make_base(home: Path) -> Path:
     base = home / FOLDER
     fresh_mode = 0o711 if os.geteuid() == 0 else 0o700
     home.mkdir(mode=fresh_mode, parents=True, exist_ok=True)
-    keeper = _keeper(home)
+    keeper = home_keeper(home)
     with suppress(FileExistsError):
         base.mkdir(mode=fresh_mode)
         if keeper:
@@ -138,7 +138,7 @@ def settle(home: Path, accounts: Callable[[], Iterable[Account]], elsewhere: Seq
     base = home / FOLDER
     if os.geteuid() != 0:
         return Place(base, base)
-    if keeper := _keeper(home):
+    if keeper := home_keeper(home):
         return Place(base, base, keeper, keeper)
     return find(home) or _decide(base, home, accounts, elsewhere)
 
@@ -150,7 +150,7 @@ def find(home: Path) -> Place | None:
         return None
     if os.geteuid() != 0:
         return Place(base, base)
-    if keeper := _keeper(home):
+    if keeper := home_keeper(home):
         return Place(base, base, keeper, keeper)
     record = base / "place.json"
     if not record.exists():
@@ -165,6 +165,12 @@ def find(home: Path) -> Place | None:
         )
     prove(root, 0)
     return Place(base, root, Account(entry["uid"], entry["gid"]))
+
+
+def home_keeper(home: Path) -> Account | None:
+    """Return whose the home is, when root works in another user's."""
+    owner = home.stat()
+    return Account(owner.st_uid, owner.st_gid) if os.geteuid() == 0 and owner.st_uid != 0 else None
 
 
 def prove(path: Path, uid: int, kind: Callable[[int], bool] = stat.S_ISDIR) -> None:
@@ -244,11 +250,6 @@ def _make_elsewhere(home: Path, account: Account, parents: Sequence[Path]) -> Pa
         f"The server's account (user id {account.uid}) cannot reach {home}, and no folder could be made for it below "
         f"{', '.join(map(str, parents))}. Set ATOM_HOME to a folder below world-traversable ones, or set DATABASE_URL.",
     )
-
-
-def _keeper(home: Path) -> Account | None:
-    owner = home.stat()
-    return Account(owner.st_uid, owner.st_gid) if os.geteuid() == 0 and owner.st_uid != 0 else None
 
 
 def _write(path: Path, text: str, keeper: Account | None) -> None:

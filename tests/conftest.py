@@ -1,0 +1,36 @@
+"""Fixtures of the whole suite: a server for the run, a fresh database for each test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from atom_backfill.db.pool import Database
+from databases import FreshDatabase, TestServer, refuse_without_row_security, running_server
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[TestServer]:
+    """The run's PostgreSQL server; the xdist workers of a run share it."""
+    base = tmp_path_factory.getbasetemp()
+    shared: Path = base if worker_id == "master" else base.parent
+    with running_server(shared / "server") as server:
+        yield server
+
+
+@pytest.fixture
+def fresh_database(postgres: TestServer) -> Iterator[FreshDatabase]:
+    """URLs of a database with the whole schema, which this test alone has."""
+    database = postgres.clone()
+    yield database
+    postgres.drop(database)
+
+
+@pytest.fixture
+async def database(fresh_database: FreshDatabase) -> AsyncIterator[Database]:
+    """An open database with the whole schema, as a login that row-level security binds."""
+    async with await Database.open(fresh_database.url) as database:
+        await refuse_without_row_security(database)
+        yield database
