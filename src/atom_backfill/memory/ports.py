@@ -21,6 +21,7 @@ class PassageRow:
 
     `embedded` is the text that the vector is made of (subject and passage); `content_hash` its hash: rows with equal
     hashes share a vector. `folder_ids`, `to_addresses` (to, cc and bcc) and `from_address` are lower-case for filters.
+    `header` is what the words leg sees besides subject and text: the names and addresses of the sender and others.
     """
 
     id: str
@@ -41,6 +42,7 @@ class PassageRow:
     received_at: datetime | None
     generation: str
     fence: int
+    header: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,260 @@
+"""PassageIndex in LanceDB: one dataset folder per tenant, its table `passages`.
+
+LanceDB's asynchronous API, not its synchronous one in threads: the synchronous one is a wrapper that runs the same
+calls on an event loop of its own, and where a thread would go on after its caller was cancelled, a cancelled call here
+commits nothing or everything. The table reads the latest version each time, so every process sees every commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+from lancedb.index import FTS
+from lancedb.query import FullTextOperator, MultiMatchQuery
+
+from atom_backfill.errors import AtomError, NeedsOwnerError, RetryLaterError
+from atom_backfill.memory.ports import Filter, Hit, PassageRow, Vectors
+from atom_backfill.memory.where import one_of, where
+
+TABLE = "passages"
+SCHEMA_VERSION = 1
+OLD_VERSIONS_LIVE = timedelta(hours=1)
+"""Longer than any reader or writer holds a version."""
+WORD_COLUMNS = {"text": 1.0, "subject": 1.0, "header": 1.0}
+"""Columns of the words leg with their weights."""
+MAX_QUERY_CHARS = 2000
+OPENERS_AT_ONCE = 32
+"""Processes that may open a new memory in the same moment."""
+
+_HIT_COLUMNS = ["id", "message_id", "thread_id", "subject", "text", "start", "end", "generation"]
+
+
+async def open_index(uri: str, tenant_id: UUID, embedder_identity: str, dim: int) -> LancePassages:
+    """Open a tenant's passages, made if there are none. `uri`: a local folder or `s3://…`.
+
+    Raises NeedsOwnerError `embedder_mismatch` where another embedder made them, and what `LancePassages` raises.
+    """
+    folder = f"{uri.rstrip('/')}/{tenant_id}"
+    made_by = {b"atom.embedder": embedder_identity.encode(), b"atom.schema": str(SCHEMA_VERSION).encode()}
+    with _translated():
+        if "://" not in folder:
+            await asyncio.to_thread(os.makedirs, folder, exist_ok=True)
+        database = await lancedb.connect_async(folder, read_consistency_interval=timedelta(0))
+        table = await _open_or_create(database, _schema(dim).with_metadata(made_by))
+        found = await table.schema()
+    _refuse_mismatch(found, embedder_identity, dim)
+    return LancePassages(table, dim)
+
+
+class LancePassages:
+    """One tenant's passages.
+
+    Raises NeedsOwnerError (`memory_unwritable`, `disk_full`, `memory_lost`) and RetryLaterError (`memory_busy`,
+    `memory_unreachable`).
+    """
+
+    def __init__(self, table: lancedb.AsyncTable, dim: int) -> None:
+        self._table = table
+        self._dim = dim
+
+    async def known_vectors(self, content_hashes: Sequence[str]) -> dict[str, Vectors]:
+        """Find vectors already made for these hashes, each of shape (dim,)."""
+        found: dict[str, Vectors] = {}
+        wanted = one_of("content_hash", content_hashes)
+        async for batch in self.scan(("content_hash", "vector"), wanted):
+            vectors = _matrix(batch.column("vector"), self._dim)
+            found.update(zip(batch.column("content_hash").to_pylist(), vectors, strict=True))
+        return found
+
+    async def upsert(self, rows: Sequence[PassageRow], vectors: Vectors) -> None:
+        """Write rows by id. A row that a higher fence has written stays as it is."""
+        if not rows:
+            return
+        merge = (
+            self._table.merge_insert("id")
+            .when_matched_update_all(where="target.fence <= source.fence")
+            .when_not_matched_insert_all()
+        )
+        with _translated():
+            await merge.execute(_arrow(rows, vectors, self._dim))
+
+    async def search_vectors(self, vector: Vectors, narrowed: Filter, limit: int) -> list[Hit]:
+        """Find the nearest passages to a vector of shape (dim,); the score is the cosine."""
+        query = self._table.query().nearest_to(vector).distance_type("dot")
+        found = await self._found(query, narrowed, limit, "_distance")
+        return _hits(found, [1.0 - distance for distance in found.column("_distance").to_pylist()])
+
+    async def search_words(self, words: str, narrowed: Filter, limit: int) -> list[Hit]:
+        """Find passages by words in text, subject or header; the score is BM25's."""
+        # A MatchQuery takes every character for itself; a plain string would give quote signs a meaning.
+        match = MultiMatchQuery(
+            words[:MAX_QUERY_CHARS],
+            list(WORD_COLUMNS),
+            boosts=list(WORD_COLUMNS.values()),
+            operator=FullTextOperator.OR,
+        )
+        found = await self._found(self._table.query().nearest_to_text(match), narrowed, limit, "_score")
+        return _hits(found, found.column("_score").to_pylist())
+
+    async def delete(self, ids: Sequence[str]) -> None:
+        """Remove rows by id."""
+        if ids:
+            with _translated():
+                await self._table.delete(one_of("id", ids))
+
+    async def upkeep(self) -> None:
+        """Compact, fold new rows into the indexes, drop old versions. One owner at a time."""
+        with _translated():
+            await self._table.optimize(cleanup_older_than=OLD_VERSIONS_LIVE)
+
+    async def count(self, clause: str | None = None) -> int:
+        """Count passages."""
+        with _translated():
+            return await self._table.count_rows(clause)
+
+    async def scan(self, columns: Sequence[str], clause: str | None = None) -> AsyncIterator[pa.RecordBatch]:
+        """Read columns of all rows (or those of a clause), batch by batch, in no order, from one version."""
+        query = self._table.query().select(list(columns))
+        with _translated():
+            async for batch in await (query.where(clause) if clause else query).to_batches():
+                yield batch
+
+    async def _found(self, query: Any, narrowed: Filter, limit: int, score: str) -> pa.Table:
+        clause = where(narrowed)
+        query = query.where(clause) if clause else query
+        with _translated():
+            return await query.select([*_HIT_COLUMNS, score]).limit(limit).to_arrow()
+
+
+async def _open_or_create(database: lancedb.AsyncConnection, schema: pa.Schema) -> lancedb.AsyncTable:
+    exists = TABLE in (await database.list_tables()).tables
+    table = await (database.open_table(TABLE) if exists else database.create_table(TABLE, schema=schema, exist_ok=True))
+    for _ in range(len(WORD_COLUMNS) * OPENERS_AT_ONCE):
+        indexed = {column for index in await table.list_indices() for column in index.columns}
+        missing = [column for column in WORD_COLUMNS if column not in indexed]
+        if not missing:
+            break
+        # On the empty table already, so that the first rows are found the moment they are committed. Another process
+        # that opens it now makes the same index; the one whose commit comes second looks again.
+        with _losing_is_fine():
+            await table.create_index(missing[0], config=FTS())
+    return table
+
+
+def _refuse_mismatch(found: pa.Schema, embedder_identity: str, dim: int) -> None:
+    metadata = found.metadata or {}
+    made_by = metadata.get(b"atom.embedder", b"").decode(errors="replace")
+    if metadata.get(b"atom.schema") != str(SCHEMA_VERSION).encode():
+        raise NeedsOwnerError(
+            "memory_version",
+            "This memory was made by another version of atom-backfill; `atom-backfill rebuild` makes it anew.",
+        )
+    if made_by != embedder_identity or found.field("vector").type.list_size != dim:
+        raise NeedsOwnerError(
+            "embedder_mismatch",
+            f"This memory was made by the embedder {made_by}, but {embedder_identity} is set; "
+            "set the former again, or make the memory anew with `atom-backfill rebuild`.",
+        )
+
+
+def _schema(dim: int) -> pa.Schema:
+    words = pa.list_(pa.string())
+    # Without the primary-key metadata, concurrent merges double rows (LanceDB 0.40; measured).
+    key = {b"lance-schema:unenforced-primary-key": b"true"}
+    return pa.schema(
+        [
+            pa.field("id", pa.string(), nullable=False, metadata=key),
+            *(pa.field(name, pa.string()) for name in ("message_id", "account_id", "thread_id")),
+            *(pa.field(name, pa.int32()) for name in ("seq", "start", "end")),
+            *(pa.field(name, pa.string()) for name in ("subject", "text", "header", "content_hash", "from_address")),
+            pa.field("to_addresses", words),
+            pa.field("folder_ids", words),
+            pa.field("has_attachments", pa.bool_()),
+            pa.field("received_at", pa.timestamp("us", "UTC")),
+            pa.field("generation", pa.string()),
+            pa.field("fence", pa.int64()),
+            pa.field("vector", pa.list_(pa.float32(), dim)),
+        ]
+    )
+
+
+def _arrow(rows: Sequence[PassageRow], vectors: Vectors, dim: int) -> pa.Table:
+    schema = _schema(dim)
+    flat = pa.array(np.ascontiguousarray(vectors, np.float32).reshape(-1), pa.float32())
+    columns = [
+        pa.FixedSizeListArray.from_arrays(flat, dim)
+        if field.name == "vector"
+        else pa.array([_plain(getattr(row, field.name)) for row in rows], field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, UUID) else value
+
+
+def _matrix(column: pa.Array, dim: int) -> Vectors:
+    return np.asarray(column.flatten(), np.float32).reshape(-1, dim)
+
+
+def _hits(found: pa.Table, scores: Sequence[float]) -> list[Hit]:
+    rows: Iterator[dict[str, Any]] = iter(found.select(_HIT_COLUMNS).to_pylist())
+    return [
+        Hit(**{**row, "message_id": UUID(row["message_id"])}, rank=rank, score=score)
+        for rank, (row, score) in enumerate(zip(rows, scores, strict=True), start=1)
+    ]
+
+
+@contextmanager
+def _losing_is_fine() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if "commit conflict" not in str(error).lower():
+            raise
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn LanceDB's errors, which are told apart by their words alone, into ours; what is not known stays a bug."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        known = _known(str(error))
+        if known is None:
+            raise
+        raise known from error
+
+
+def _known(words: str) -> AtomError | None:
+    lower = words.lower()
+
+    def says(*signs: str) -> bool:
+        return any(sign in lower for sign in signs)
+
+    if says("no space left", "os error 28", "quota exceeded", "os error 122"):
+        return NeedsOwnerError("disk_full", "The disk of the memory folder is full; free some space and resume.")
+    if says("permission denied", "read-only file system", "not a directory", "file exists", "access denied"):
+        return NeedsOwnerError(
+            "memory_unwritable", "The memory folder cannot be written; check ATOM_MEMORY_URI and its permissions."
+        )
+    if says("commit conflict", "too many concurrent writers", "retryable"):
+        return RetryLaterError("memory_busy", "Too many processes write this memory at once.", after=1.0)
+    if says("error sending request", "timed out", "retryerror", "connection"):
+        return RetryLaterError("memory_unreachable", "The object store of the memory does not answer.")
+    if says("not found", "no such file"):
+        return NeedsOwnerError(
+            "memory_lost",
+            "Files of this memory are missing; `atom-backfill rebuild` makes it anew from the database.",
+        )
+    return None

@@ -1,0 +1,94 @@
+"""What of a mail the memory keeps: rows made from a digest, with ids that follow from what they hold.
+
+The vector is made of the subject and the passage: a passage of a long thread seldom names what it is about. The words
+leg sees subject, passage and header (who wrote, to whom, which files came with it), each as a column.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from atom_backfill.mail.digest import Digest
+from atom_backfill.mail.message import Address, Message
+from atom_backfill.memory.ports import PassageRow
+
+RECIPE = 1
+"""Raised when what is embedded or indexed changes, so that old rows are a generation of their own."""
+MAX_SUBJECT = 400
+MAX_HEADER = 1000
+"""Code points; a mail to thousands is found by its first recipients, and by all of them with a filter."""
+
+_REPLY_MARKS = re.compile(r"^(?:\s*(?:re|aw|antw|sv|vs|fw|fwd|wg|tr|rv|enc)(?:\[\d+\])?\s*:)+\s*", re.IGNORECASE)
+
+
+def passage_id(message_id: UUID, generation: str, seq: int) -> str:
+    """Name a passage: the same message, generation and place always give the same id."""
+    return f"{message_id}:{generation}:{seq}"
+
+
+def generation_of(cleaner: str, embedder: str, content_hash: str) -> str:
+    """Name what a message's rows are made by and of: 16 hex digits that change when cleaner, embedder or content do."""
+    made_of = "\n".join((str(RECIPE), cleaner, embedder, content_hash))
+    return hashlib.sha256(made_of.encode()).hexdigest()[:16]
+
+
+def rows_of(
+    digest: Digest,
+    *,
+    message_id: UUID,
+    account_id: UUID,
+    thread_id: str,
+    folder_ids: Sequence[str],
+    fence: int,
+    generation: str,
+) -> list[PassageRow]:
+    """Make a mail's rows, in the order of its passages.
+
+    A mail without new text is remembered by its subject, in one row without text; one without either leaves no row.
+    """
+    message = digest.message
+    subject = message.subject.strip()[:MAX_SUBJECT]
+    stretches = [(p.seq, p.start, p.end, p.text) for p in digest.passages] or [(0, 0, 0, "")] * bool(subject)
+    return [
+        PassageRow(
+            id=passage_id(message_id, generation, seq),
+            message_id=message_id,
+            account_id=account_id,
+            thread_id=thread_id,
+            seq=seq,
+            start=start,
+            end=end,
+            subject=subject,
+            text=text,
+            embedded=(embedded := embedded_text(subject, text)),
+            content_hash=hashlib.sha256(embedded.encode()).hexdigest(),
+            from_address=message.from_.address.lower() if message.from_ else "",
+            to_addresses=_addresses((*message.to, *message.cc, *message.bcc)),
+            folder_ids=tuple(folder.lower() for folder in folder_ids),
+            has_attachments=message.has_attachments,
+            received_at=message.received_at,
+            generation=generation,
+            fence=fence,
+            header=header_text(message),
+        )
+        for seq, start, end, text in stretches
+    ]
+
+
+def embedded_text(subject: str, text: str) -> str:
+    """Join what a vector is made of; reply marks say nothing, and without them equal texts share their vector."""
+    return f"{_REPLY_MARKS.sub('', subject)}\n{text}".strip()
+
+
+def header_text(message: Message) -> str:
+    """Join the names, addresses and file names that a mail may be looked up by."""
+    people = [message.from_] if message.from_ else []
+    words = [f"{person.name} {person.address}" for person in (*people, *message.to, *message.cc)]
+    return "\n".join([*words, *(attachment.name for attachment in message.attachments)])[:MAX_HEADER]
+
+
+def _addresses(people: Iterable[Address]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(person.address.lower() for person in people if person.address))

@@ -1,0 +1,206 @@
+"""What every PassageIndex must do, run on LanceDB."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+from atom_backfill.memory.embed import embed_rows
+from atom_backfill.memory.lance import LancePassages, open_index
+from atom_backfill.memory.ports import Filter, PassageRow
+from fakes.embedder import HashEmbedder
+
+TENANT = UUID(int=7)
+ACCOUNT = UUID(int=1)
+EVERYTHING = Filter()
+HOSTILE = [
+    "",
+    " ",
+    "'",
+    '"',
+    '"unbalanced',
+    "a' OR '1'='1",
+    "text:* AND (",
+    "\\",
+    "\x00",
+    "%_",
+    "+-&&||!(){}[]^~*?:/",
+    "\ud7ff\U0001f600",
+    "word " * 5000,
+    "x" * 100_000,
+]
+
+
+def a_row(number: int, **about: Any) -> PassageRow:
+    text = about.pop("text", f"The lease of room {number} is signed.")
+    subject = about.pop("subject", "Lease")
+    fields: dict[str, Any] = {
+        "id": f"p-{number}",
+        "message_id": UUID(int=number),
+        "account_id": ACCOUNT,
+        "thread_id": f"t-{number}",
+        "seq": 0,
+        "start": 0,
+        "end": len(text),
+        "subject": subject,
+        "text": text,
+        "embedded": f"{subject}\n{text}",
+        "content_hash": f"{subject}\n{text}",
+        "from_address": "ines@lumen.example",
+        "to_addresses": ("tomasz@lumen.example",),
+        "folder_ids": ("inbox",),
+        "has_attachments": False,
+        "received_at": datetime(2026, 3, 2, 9, 30, tzinfo=UTC),
+        "generation": "g1",
+        "fence": 1,
+        "header": "Ines Halloran ines@lumen.example",
+    }
+    return PassageRow(**{**fields, **about})
+
+
+@pytest.fixture
+async def index(tmp_path: Path) -> AsyncIterator[LancePassages]:
+    yield await open_index(str(tmp_path), TENANT, "hash/32", 32)
+
+
+async def remember(index: LancePassages, *rows: PassageRow) -> None:
+    await index.upsert(rows, await embed_rows(index, HashEmbedder(), rows))
+
+
+async def found_by_words(index: LancePassages, words: str, narrowed: Filter = EVERYTHING) -> set[int]:
+    return {hit.message_id.int for hit in await index.search_words(words, narrowed, 10)}
+
+
+async def found_by_vector(index: LancePassages, text: str, narrowed: Filter = EVERYTHING) -> list[int]:
+    vector = (await HashEmbedder().embed([text]))[0]
+    return [hit.message_id.int for hit in await index.search_vectors(vector, narrowed, 10)]
+
+
+async def test_a_row_is_found_by_words_right_after_its_commit(index: LancePassages) -> None:
+    await remember(index, a_row(1), a_row(2, text="Nothing about boilers."))
+    assert await found_by_words(index, "boiler") == {2}
+    await index.upkeep()
+    await remember(index, a_row(3, text="The boiler again."))
+    assert await found_by_words(index, "boiler") == {2, 3}
+
+
+async def test_subject_and_sender_are_found_by_words(index: LancePassages) -> None:
+    await remember(index, a_row(1, subject="Quarterly zeppelin", text=""), a_row(2, header="Odo Brandt odo@x.test"))
+    assert await found_by_words(index, "zeppelin") == {1}
+    assert await found_by_words(index, "what did brandt say") == {2}
+
+
+async def test_the_nearest_vector_comes_first_with_its_cosine(index: LancePassages) -> None:
+    await remember(index, a_row(1, text="copper pipes"), a_row(2, text="wedding cake"))
+    vector = (await HashEmbedder().embed(["Lease\nwedding cake"]))[0]
+    hits = await index.search_vectors(vector, EVERYTHING, 10)
+    assert [(hit.message_id.int, hit.rank) for hit in hits] == [(2, 1), (1, 2)]
+    assert hits[0].score == pytest.approx(1.0, abs=1e-5)
+
+
+async def test_a_hit_carries_what_the_row_holds(index: LancePassages) -> None:
+    row = a_row(4, text="Naïve café", thread_id="t", start=10, end=20, generation="g9")
+    await remember(index, row)
+    [hit] = await index.search_words("café", EVERYTHING, 5)
+    assert (hit.id, hit.message_id, hit.thread_id, hit.subject, hit.text) == (
+        "p-4",
+        UUID(int=4),
+        "t",
+        "Lease",
+        row.text,
+    )
+    assert (hit.start, hit.end, hit.generation, hit.rank) == (10, 20, "g9", 1)
+
+
+async def test_writing_rows_again_changes_nothing(index: LancePassages) -> None:
+    for _ in range(3):
+        await remember(index, a_row(1), a_row(2))
+    assert await index.count() == 2
+
+
+async def test_a_row_written_again_is_replaced_unless_a_higher_fence_wrote_it(index: LancePassages) -> None:
+    await remember(index, a_row(1, fence=5, folder_ids=("archive",)))
+    await remember(index, a_row(1, fence=4, folder_ids=("inbox",)))
+    assert await found_by_words(index, "lease", Filter(folder_ids=("archive",))) == {1}
+    await remember(index, a_row(1, fence=5, folder_ids=("trash",)))
+    assert await found_by_words(index, "lease", Filter(folder_ids=("trash",))) == {1}
+
+
+async def test_known_vectors_are_those_written(index: LancePassages) -> None:
+    row = a_row(1)
+    vectors = await HashEmbedder().embed([row.embedded])
+    await index.upsert([row], vectors)
+    known = await index.known_vectors([row.content_hash, "it's unknown"])
+    assert list(known) == [row.content_hash]
+    np.testing.assert_array_equal(known[row.content_hash], vectors[0])
+
+
+@pytest.mark.parametrize(
+    ("narrowed", "expected"),
+    [
+        (Filter(account_id=UUID(int=99)), {2}),
+        (Filter(from_address="O'Hara@Lumen.example"), {3}),
+        (Filter(to_address="Board@lumen.example"), {4}),
+        (Filter(after=datetime(2026, 3, 2, 9, 30, tzinfo=UTC)), {1, 2, 3, 4, 7}),
+        (Filter(before=datetime(2026, 3, 2, 9, 30, tzinfo=UTC)), {5}),
+        (Filter(folder_ids=("AbC=", "none")), {7}),
+        (Filter(has_attachment=True), {4}),
+        (Filter(has_attachment=False, folder_ids=("abc=",)), {7}),
+        (Filter(from_address="' OR 1=1 --"), set()),
+        (Filter(to_address="x'] OR ['"), set()),
+        (Filter(folder_ids=("') OR true --",)), set()),
+    ],
+)
+async def test_a_filter_narrows_both_legs(index: LancePassages, narrowed: Filter, expected: set[int]) -> None:
+    await remember(
+        index,
+        a_row(1),
+        a_row(2, account_id=UUID(int=99)),
+        a_row(3, from_address="o'hara@lumen.example"),
+        a_row(4, to_addresses=("a@x.test", "board@lumen.example"), has_attachments=True),
+        a_row(5, received_at=datetime(2026, 3, 2, 9, 29, 59, tzinfo=UTC)),
+        a_row(6, received_at=None, from_address="6@x.test", account_id=UUID(int=3)),
+        a_row(7, folder_ids=("sent", "abc=")),
+    )
+    words, near = await found_by_words(index, "lease", narrowed), await found_by_vector(index, "lease", narrowed)
+    assert (words, set(near)) == (expected, expected)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+async def test_any_string_may_be_searched_stored_and_filtered_by(index: LancePassages, hostile: str) -> None:
+    low = hostile.lower()
+    await remember(index, a_row(1, text=hostile, subject=hostile, from_address=low, folder_ids=(low,)))
+    await found_by_words(index, hostile)
+    if hostile:
+        narrowed = Filter(from_address=hostile, folder_ids=(hostile,))
+        assert await found_by_vector(index, "anything", narrowed) == [1]
+    await index.delete([hostile])
+    assert await index.count() == 1
+
+
+async def test_no_words_find_nothing(index: LancePassages) -> None:
+    await remember(index, a_row(1))
+    assert await found_by_words(index, "") == set()
+    assert await found_by_words(index, "?!") == set()
+
+
+async def test_deleted_rows_are_not_found(index: LancePassages) -> None:
+    await remember(index, a_row(1), a_row(2))
+    await index.delete(["p-1"])
+    await index.delete([])
+    assert await found_by_words(index, "lease") == {2}
+    assert await found_by_vector(index, "lease") == [2]
+
+
+async def test_an_empty_memory_answers(index: LancePassages) -> None:
+    assert await found_by_words(index, "lease") == set()
+    assert await found_by_vector(index, "lease") == []
+    assert await index.known_vectors([]) == {}
+    await index.upkeep()
+    assert await index.count() == 0
