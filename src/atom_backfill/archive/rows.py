@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from atom_backfill.archive.ids import entity_id
+from atom_backfill.identity import entity_id
 from atom_backfill.mail.digest import Digest
 from atom_backfill.mail.message import Address
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from atom_backfill.archive.ids import edge_id, evidence_id, node_id
+from atom_backfill.identity import edge_id, evidence_id, node_id
 from atom_backfill.mail.digest import Digest
 from atom_backfill.mail.message import Address
-from atom_backfill.mail.people import Person, person_of
+from atom_backfill.mail.people import address_key, display_name, is_role, organisation_of
 
 MOST_RECIPIENTS = 50
 """Recipients that become edges; a mail to more is a mailing, and says little about any pair."""
@@ -83,28 +83,28 @@ def _read_headers(shown: Shown, tenant: UUID, message: UUID, digest: Digest) -> 
 
 
 def _show_person(shown: Shown, tenant: UUID, message: UUID, role: str, address: Address) -> UUID | None:
-    person = person_of(address)
-    if person is None:
+    key = address_key(address.address)
+    if not key:
         return None
-    identity = _show_node(shown, tenant, message, role, person, _quote(address))
-    if person.organization:
-        organization = Node(
-            node_id(tenant, "organization", person.organization), "organization", person.organization, person.organization
-        )
-        shown.nodes.setdefault(organization.id, organization)
-        _add(shown, message, organization.id, None, role, _quote(address))
-        if not person.shared:
-            _show_edge(shown, message, identity, BELONGS_TO, organization.id, role, _quote(address))
-    return identity
+    shared = is_role(key)
+    person = _show_node(shown, tenant, message, role, "shared_address" if shared else "person", key, address)
+    organization = organisation_of(key.rpartition("@")[2])
+    if organization:
+        employer = _show_node(shown, tenant, message, role, "organization", organization, address)
+        if not shared:
+            _show_edge(shown, message, person, BELONGS_TO, employer, role, _quote(address))
+    return person
 
 
-def _show_node(shown: Shown, tenant: UUID, message: UUID, role: str, person: Person, quote: str) -> UUID:
-    kind = "shared_address" if person.shared else "person"
-    node = Node(node_id(tenant, kind, person.key), kind, person.key, person.name or person.key)
+def _show_node(
+    shown: Shown, tenant: UUID, message: UUID, role: str, node_type: str, key: str, address: Address
+) -> UUID:
+    name = "" if node_type == "organization" else display_name(address)
+    node = Node(node_id(tenant, node_type, key), node_type, key, name or key)
     known = shown.nodes.get(node.id)
-    if known is None or (known.name == known.key and person.name):
+    if known is None or (known.name == known.key and name):
         shown.nodes[node.id] = node
-    _add(shown, message, node.id, None, role, quote)
+    _add(shown, message, node.id, None, role, _quote(address))
     return node.id
 
 

@@ -10,7 +10,10 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from atom_backfill.db.named_sql import load_queries
-from atom_backfill.db.pool import Database, Engine, RenewalConnection, Transaction, Work
+from atom_backfill.db.pool import Database
+from atom_backfill.db.renewal import RenewalConnection
+from atom_backfill.db.scope import Engine, Work
+from atom_backfill.db.transaction import Transaction
 from atom_backfill.errors import LeaseLost, NotFoundError, RefusedError
 from atom_backfill.jobs.heartbeat import LEASE_S
 from atom_backfill.jobs.job import (
@@ -211,6 +214,14 @@ class PostgresRenewals:
     def close(self) -> None:
         """Give the connection back."""
         self._connection.close()
+
+
+async def add_chunks(tx: Transaction, lease: Lease, chunks: Sequence[ChunkPlan]) -> None:
+    """Add chunks to the lease's job, once each, and wake the workers."""
+    for chunk in chunks:
+        await insert_chunk(tx, lease.tenant_id, lease.job_id, lease.account_id, chunk)
+    if chunks:
+        await tx.execute(SQL["notify_work"], {"lane": Lane.INGEST})
 
 
 async def insert_chunk(

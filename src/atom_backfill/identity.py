@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 from uuid import UUID
 
-from atom_backfill.mail.message import Message
-
 
 def message_id(account: UUID, source_id: str) -> UUID:
     """Name a message by its account (which belongs to one tenant) and its id at the source."""
     return _derived("message", account.hex, source_id)
 
 
-def thread_id(account: UUID, message: Message) -> UUID:
+def thread_id(account: UUID, conversation_id: str, source_id: str) -> UUID:
     """Name a conversation; a message without one is a thread of its own."""
-    return _derived("thread", account.hex, message.conversation_id or f"\0{message.source_id}")
+    return _derived("thread", account.hex, conversation_id or f"\0{source_id}")
 
 
 def failure_id(account: UUID, source_id: str) -> UUID:
@@ -43,20 +41,21 @@ def evidence_id(message: UUID, shown: UUID, field: str) -> UUID:
     return _derived("evidence", message.hex, shown.hex, field)
 
 
-def content_hash(message: Message, text: str) -> str:
-    """Hash what a reader of the message would see, in hex: equal hashes are equal mail."""
-    seen = (
-        message.subject,
-        repr((message.from_, message.to, message.cc, message.bcc)),
-        repr((message.received_at, message.sent_at)),
-        message.body,
-        text,
-    )
-    return _hash(*seen).hex()
+def chunk_id(job: UUID, kind: str, *about: str) -> UUID:
+    """Name a chunk of a job by what it covers."""
+    return _derived("chunk", job.hex, kind, *about)
+
+
+def content_hash(*parts: str) -> str:
+    """Hash what a reader of a message would see, in hex: equal hashes are equal mail."""
+    return _hash(*parts).hex()
 
 
 def _derived(*parts: str) -> UUID:
-    return UUID(bytes=_hash(*parts), version=8)
+    value = bytearray(_hash(*parts))
+    value[6] = value[6] & 0x0F | 0x80  # RFC 9562 version 8: made of what the maker likes
+    value[8] = value[8] & 0x3F | 0x80
+    return UUID(bytes=bytes(value))
 
 
 def _hash(*parts: str) -> bytes:

@@ -1,0 +1,115 @@
+"""What the main job needs: a ledger in which pages count, and a place to name the steps between."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from atom_backfill.archive.rows import Failed, Stored
+from atom_backfill.jobs.job import ChunkPlan, Lease
+from atom_backfill.mail.message import FolderId
+from atom_backfill.sources.ports import Folder, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a chunk is about, as the ledger has it: its folder and window, and how far an earlier claim came.
+
+    `position` is the handler's own; `job_start` and `job_end` bound the job, `folders` are those asked for by name.
+    """
+
+    folder_id: FolderId
+    window: Window
+    position: dict[str, Any]
+    has_more: bool
+    messages_hint: int | None
+    messages_done: int
+    chunk_size: int
+    again: bool
+    job_start: datetime | None
+    job_end: datetime
+    folders: tuple[str, ...]
+    draft_folder: bool
+    one_place: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds that a page spent in each step, to tell what sets the pace."""
+
+    fetch: float = 0.0
+    embed: float = 0.0
+    store: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A page that is about to count. `seen`: (message, folder) of items that needed no reading."""
+
+    stored: tuple[Stored, ...] = ()
+    failed: tuple[Failed, ...] = ()
+    seen: tuple[tuple[UUID, str], ...] = ()
+    position: dict[str, Any] = field(default_factory=dict)
+    has_more: bool = True
+    pace: Pace = field(default=Pace())
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a page added: messages new to the record, findings and node evidence, edge evidence, failures."""
+
+    messages: int
+    entities: int
+    relationships: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A step of the planning. `estimate`: messages that the census expects in all; `position`: folders planned so far."""
+
+    folders: tuple[Folder, ...]
+    chunks: tuple[ChunkPlan, ...]
+    estimate: int | None
+    position: dict[str, Any]
+
+
+class Ledger(Protocol):
+    """Where pages count. Every method that changes anything checks the lease's fence and raises LeaseLost."""
+
+    async def open(self, lease: Lease) -> Work:
+        """Read what the chunk is about."""
+        ...
+
+    async def settled(self, lease: Lease, items: Sequence[tuple[str, str]], *, again: bool) -> frozenset[str]:
+        """Return the source ids among (source id, change key) that need not be read again."""
+        ...
+
+    async def commit(self, lease: Lease, batch: Batch, *, one_place: bool) -> Committed:
+        """Make a page count: messages, places, findings, evidence, failures, counters and position, or nothing."""
+        ...
+
+    async def plan(self, lease: Lease, planned: Planned) -> None:
+        """Add chunks to the lease's job and wake the workers; note the folders and what the census expects."""
+        ...
+
+    async def covered(self, lease: Lease, folder: FolderId) -> Sequence[Window]:
+        """Return the windows of a folder that earlier jobs of the account have walked to their end."""
+        ...
+
+    async def failures(
+        self, lease: Lease, ids: Sequence[UUID] | None
+    ) -> Sequence[tuple[str, FolderId | None, datetime | None]]:
+        """Return quarantined items of the job: source id, folder, date; all of them when `ids` is None."""
+        ...
+
+
+FaultPoint = Callable[[str], Awaitable[None]]
+"""Called by name between any two steps of a page; in the product it does nothing, in tests it kills, waits or raises."""
+
+
+async def no_faults(name: str) -> None:
+    """Let the step named `name` go on."""

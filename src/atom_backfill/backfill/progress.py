@@ -1,0 +1,99 @@
+"""From a job's row to what people are shown: done of total, rate, time left, and what sets the pace. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+TIME_CONSTANT_S = 20.0
+"""Of the decaying sums that page commits keep (backfill/queries.sql)."""
+NOBODY_AT_WORK_S = 10.0
+_PHASES = ("planning", "reading", "checking", "retrying")
+
+
+def job_view(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JOB document of docs/reference/job.md from a row of `read_jobs`."""
+    status = row["status"]
+    done = row["messages_done"]
+    rate = _rate(row)
+    percent = float(row["progress_percentage"])
+    total = done if status == "completed" else max(row["total_records_estimate"] or 0, done)
+    left = max(0, total - done)
+    graph = row["graph_status"]
+    return {
+        "job_id": str(row["id"]),
+        "account_id": str(row["account_id"]),
+        "status": status,
+        "phase": _phase(row),
+        "ingest": {
+            "status": status,
+            "messages_done": done,
+            "messages_total": total,
+            "percent": percent,
+            "rate_per_s": round(rate, 2),
+            "eta_s": round(left / rate) if status == "running" and rate > 0.01 else None,
+            "limited_by": _limited_by(row),
+            "throttled_s": round(row["throttled_s"], 1),
+            "chunks_done": row["completed_chunks"],
+            "chunks_total": row["total_chunks"],
+        },
+        "graph": {
+            "status": graph,
+            "units_done": 0,
+            "units_total": 0,
+            "percent": 100.0 if graph == "completed" else 0.0,
+            "rate_per_s": 0.0,
+            "eta_s": None,
+            "calls": 0,
+            "input_tokens": 0,
+            "output_tokens": 0,
+            "usd": 0.0,
+            "budget_usd": None if row["budget_usd"] is None else float(row["budget_usd"]),
+        },
+        "records_processed": row["records_processed"],
+        "entities_extracted": row["entities_extracted"],
+        "relationships_extracted": row["relationships_extracted"],
+        "failures": row["failures"],
+        "created_at": row["created_at"],
+        "started_at": row["started_at"],
+        "completed_at": row["completed_at"],
+        "last_heartbeat": row["last_heartbeat"],
+        "last_error": row["last_error"],
+    }
+
+
+def _phase(row: Mapping[str, Any]) -> str:
+    if row["status"] in ("completed", "cancelled", "failed") or row["phase_number"] is None:
+        return "done"
+    return _PHASES[row["phase_number"]]
+
+
+def _rate(row: Mapping[str, Any]) -> float:
+    """Messages a second over the last minute or so, without the bias of a young job towards zero."""
+    if row["status"] != "running" or row["pace_at"] is None:
+        return 0.0
+    since_page = _seconds(row["now"], row["pace_at"])
+    age = max(1.0, _seconds(row["now"], row["started_at"] or row["pace_at"]))
+    weight = TIME_CONSTANT_S * (1 - math.exp(-age / TIME_CONSTANT_S))
+    return float(row["pace_messages"]) * math.exp(-since_page / TIME_CONSTANT_S) / weight
+
+
+def _limited_by(row: Mapping[str, Any]) -> str | None:
+    if row["status"] == "paused":
+        return "paused"
+    if row["status"] not in ("pending", "running"):
+        return None
+    if row["throttled_until"] > row["now"]:
+        return "mailbox_throttle"
+    if not row["leased"]:
+        waits_for = row["next_run_at"] or row["now"]
+        return "no_worker" if _seconds(row["now"], waits_for) > NOBODY_AT_WORK_S else None
+    paces = {"mailbox_latency": row["pace_fetch"], "embedding": row["pace_embed"], "store": row["pace_store"]}
+    slowest = max(paces, key=lambda name: paces[name])
+    return slowest if paces[slowest] > 0 else None
+
+
+def _seconds(later: datetime, earlier: datetime) -> float:
+    return (later - earlier).total_seconds()

@@ -1,0 +1,111 @@
+-- name: open_chunk
+-- What a chunk is about. No row: the fence has moved on.
+SELECT chunk.folder_id, chunk.window_start, chunk.window_end, chunk.position, chunk.has_more, chunk.messages_hint,
+       chunk.messages_done, job.chunk_size, job.again, job.start_date, job.end_date, job.folders,
+       coalesce(folder.well_known = 'drafts', false) AS draft_folder, account.kind AS account_kind
+FROM sync_chunks chunk
+JOIN historical_sync_jobs job ON job.tenant_id = chunk.tenant_id AND job.id = chunk.job_id
+JOIN accounts account ON account.tenant_id = chunk.tenant_id AND account.id = chunk.account_id
+LEFT JOIN account_folders folder ON folder.tenant_id = chunk.tenant_id AND folder.account_id = chunk.account_id
+     AND folder.folder_id = chunk.folder_id
+WHERE chunk.tenant_id = %(tenant)s AND chunk.id = %(chunk)s AND chunk.fence = %(fence)s AND chunk.state = 'leased';
+
+-- name: hold_fence
+-- First statement of every transaction that makes something count; holds the chunk's row until the commit.
+UPDATE sync_chunks
+SET position = %(position)s, has_more = %(has_more)s, attempts = 0
+WHERE tenant_id = %(tenant)s AND id = %(chunk)s AND fence = %(fence)s AND state = 'leased'
+RETURNING id;
+
+-- name: mark_seen
+-- Messages met by this job for the first time, without being read again; the number of rows is progress.
+UPDATE messages SET last_job_id = %(job)s
+WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s) AND last_job_id <> %(job)s;
+
+-- name: count_failures
+-- How many of these items this job has already counted among its failures.
+SELECT count(*)::integer AS failures FROM failures
+WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND message_id = ANY(%(ids)s);
+
+-- name: lock_jobs
+-- In id order, when a page changes the counters of more than its own job.
+SELECT id FROM historical_sync_jobs WHERE tenant_id = %(tenant)s AND id = ANY(%(jobs)s) ORDER BY id FOR NO KEY UPDATE;
+
+-- name: lower_counters
+-- What an earlier job had counted of a message that has changed since.
+UPDATE historical_sync_jobs
+SET entities_extracted = entities_extracted - %(entities)s,
+    relationships_extracted = relationships_extracted - %(relationships)s
+WHERE tenant_id = %(tenant)s AND id = %(job)s;
+
+-- name: raise_counters
+-- The job's counters, in the transaction that makes them true. The pace decays with a time constant of 20 s.
+UPDATE historical_sync_jobs
+SET records_processed = records_processed + %(messages)s,
+    entities_extracted = entities_extracted + %(entities)s,
+    relationships_extracted = relationships_extracted + %(relationships)s,
+    messages_done = messages_done + %(done)s,
+    progress_percentage = greatest(progress_percentage, least(99, floor(100.0 * (messages_done + %(done)s)
+        / greatest(total_records_estimate, messages_done + %(done)s, 1)))),
+    pace_messages = %(done)s + pace_messages * exp(greatest(-600, extract(epoch FROM pace_at - atom_now()) / 20)),
+    pace_fetch = %(fetch)s + pace_fetch * exp(greatest(-600, extract(epoch FROM pace_at - atom_now()) / 20)),
+    pace_embed = %(embed)s + pace_embed * exp(greatest(-600, extract(epoch FROM pace_at - atom_now()) / 20)),
+    pace_store = %(store)s + pace_store * exp(greatest(-600, extract(epoch FROM pace_at - atom_now()) / 20)),
+    pace_at = atom_now(), last_heartbeat = atom_now()
+WHERE tenant_id = %(tenant)s AND id = %(job)s;
+
+-- name: raise_chunk
+-- How many messages the chunk has accounted for.
+UPDATE sync_chunks SET messages_done = messages_done + %(done)s WHERE tenant_id = %(tenant)s AND id = %(chunk)s;
+
+-- name: upsert_folder
+-- A folder as it is now.
+INSERT INTO account_folders (tenant_id, account_id, folder_id, path, well_known, hidden, search, messages_hint)
+VALUES (%(tenant)s, %(account)s, %(folder)s, %(path)s, %(well_known)s, %(hidden)s, %(search)s, %(hint)s)
+ON CONFLICT (tenant_id, account_id, folder_id) DO UPDATE SET path = excluded.path, well_known = excluded.well_known,
+    hidden = excluded.hidden, search = excluded.search, messages_hint = excluded.messages_hint;
+
+-- name: expect_more
+-- What the census expects in all; chunks that exist are counted, not summed up by hand.
+UPDATE historical_sync_jobs job
+SET total_records_estimate = %(estimate)s,
+    total_chunks = (SELECT count(*) FROM sync_chunks chunk
+                    WHERE chunk.tenant_id = job.tenant_id AND chunk.job_id = job.id AND chunk.kind <> 'retry'),
+    last_heartbeat = atom_now()
+WHERE tenant_id = %(tenant)s AND id = %(job)s;
+
+-- name: read_covered
+-- Windows that were walked to their end, whatever became of their job.
+SELECT window_start, window_end FROM sync_chunks
+WHERE tenant_id = %(tenant)s AND account_id = %(account)s AND folder_id = %(folder)s AND kind = 'window' AND state = 'done'
+  AND job_id <> %(job)s;
+
+-- name: read_jobs
+-- Jobs for people, newest first, with what is needed to tell the pace and what sets it.
+SELECT job.*, atom_now() AS now, account.address, account.throttled_until,
+       (SELECT count(*) FROM failures WHERE failures.tenant_id = job.tenant_id AND failures.job_id = job.id)
+       + (SELECT count(*) FROM sync_chunks chunk WHERE chunk.tenant_id = job.tenant_id AND chunk.job_id = job.id
+          AND chunk.state = 'quarantined') AS failures,
+       (SELECT min(CASE kind WHEN 'plan' THEN 0 WHEN 'window' THEN 1 WHEN 'check' THEN 2 ELSE 3 END)
+        FROM sync_chunks chunk WHERE chunk.tenant_id = job.tenant_id AND chunk.job_id = job.id
+          AND chunk.state IN ('ready', 'leased')) AS phase_number,
+       EXISTS (SELECT FROM sync_chunks chunk WHERE chunk.tenant_id = job.tenant_id AND chunk.job_id = job.id
+               AND chunk.state = 'leased' AND chunk.lease_until >= atom_now()) AS leased,
+       (SELECT min(chunk.run_at) FROM sync_chunks chunk WHERE chunk.tenant_id = job.tenant_id AND chunk.job_id = job.id
+          AND chunk.state = 'ready') AS next_run_at
+FROM historical_sync_jobs job
+JOIN accounts account ON account.tenant_id = job.tenant_id AND account.id = job.account_id
+WHERE job.tenant_id = %(tenant)s
+  AND (%(least)s::uuid IS NULL OR job.id BETWEEN %(least)s AND %(most)s)
+  AND (%(status)s::text IS NULL OR job.status = %(status)s)
+ORDER BY job.created_at DESC, job.id
+LIMIT %(limit)s;
+
+-- name: list_failures
+-- What a job could not read: messages, then chunks that were given up whole.
+SELECT id AS failure_id, message_id, source_id, subject, stage, error_code, error, attempts, first_at, last_at
+FROM failures WHERE tenant_id = %(tenant)s AND job_id = %(job)s
+UNION ALL
+SELECT id, NULL, NULL, '', 'fetch', error_code, error, attempts, created_at, coalesce(finished_at, created_at)
+FROM sync_chunks WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND state = 'quarantined'
+ORDER BY first_at, failure_id;

@@ -1,0 +1,57 @@
+"""The graph in PostgreSQL: nodes, edges and evidence, written inside the page's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from atom_backfill.db.named_sql import load_queries
+from atom_backfill.db.transaction import Row, Transaction
+from atom_backfill.graph.headers import Shown
+from atom_backfill.jobs.job import Lease, TenantId
+
+SQL = load_queries(__package__)
+
+
+async def write_shown(
+    tx: Transaction, lease: Lease, shown: Shown, dates: Mapping[UUID, datetime | None], also_weigh: Collection[UUID]
+) -> tuple[int, int]:
+    """Write what messages show, and weigh each edge that has changed; returns the new evidence of nodes and of edges.
+
+    `dates` gives each message's date, for the edges' `valid_from`. Nodes and edges are locked in id order.
+    """
+    keys = {"tenant": lease.tenant_id, "job": lease.job_id}
+    await tx.execute(SQL["insert_nodes"], keys | {"rows": Jsonb([_plain(asdict(node)) for node in shown.nodes.values()])})
+    await tx.execute(SQL["insert_edges"], keys | {"rows": Jsonb(_edge_rows(shown, dates))})
+    changed = sorted({*shown.edges, *also_weigh})
+    await tx.execute(SQL["lock_edges"], keys | {"ids": changed})
+    evidence = [_plain(asdict(item)) for item in shown.evidence.values()]
+    added = await tx.fetch_one(SQL["insert_evidence"], keys | {"rows": Jsonb(evidence)})
+    await tx.execute(SQL["weigh_edges"], keys | {"ids": changed})
+    return (0, 0) if added is None else (added["nodes"], added["edges"])
+
+
+async def drop_evidence(tx: Transaction, tenant: TenantId, ids: Collection[UUID]) -> list[Row]:
+    """Forget what changed messages showed: (job_id, entities, relationships, edges to weigh anew)."""
+    return await tx.fetch_all(SQL["drop_evidence"], {"tenant": tenant, "ids": list(ids)})
+
+
+def _edge_rows(shown: Shown, dates: Mapping[UUID, datetime | None]) -> list[dict[str, Any]]:
+    first: dict[UUID, datetime] = {}
+    for item in shown.evidence.values():
+        date = dates.get(item.message_id)
+        if item.edge_id is not None and date is not None:
+            first[item.edge_id] = min(date, first.get(item.edge_id, date))
+    return [
+        _plain(asdict(edge)) | {"valid_from": first[edge.id].isoformat() if edge.id in first else None}
+        for edge in shown.edges.values()
+    ]
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: str(value) if isinstance(value, UUID) else value for name, value in row.items()}
