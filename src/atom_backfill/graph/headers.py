@@ -13,7 +13,7 @@ from uuid import UUID
 from atom_backfill.identity import edge_id, evidence_id, node_id
 from atom_backfill.mail.digest import Digest
 from atom_backfill.mail.message import Address
-from atom_backfill.mail.people import address_key, display_name, is_role, organisation_of
+from atom_backfill.mail.people import address_key, display_name, is_role, organization_of
 
 MOST_RECIPIENTS = 50
 """Recipients that become edges; a mail to more is a mailing, and says little about any pair."""
@@ -88,7 +88,7 @@ def _show_person(shown: Shown, tenant: UUID, message: UUID, role: str, address: 
         return None
     shared = is_role(key)
     person = _show_node(shown, tenant, message, role, "shared_address" if shared else "person", key, address)
-    organization = organisation_of(key.rpartition("@")[2])
+    organization = organization_of(key.rpartition("@")[2])
     if organization:
         employer = _show_node(shown, tenant, message, role, "organization", organization, address)
         if not shared:

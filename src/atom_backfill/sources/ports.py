@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NewType, Protocol
+from uuid import UUID
 
 from atom_backfill.errors import ThrottledError
 from atom_backfill.mail.message import FolderId, SourceId
@@ -185,4 +186,16 @@ class TokenCache(Protocol):
 
     async def store(self, text: str, *, version: int) -> bool:
         """Replace the cache of that version. False, and nothing stored, where another version is there by now."""
+        ...
+
+
+class Sealer(Protocol):
+    """Seals an account's secrets so that they open only in the row they were sealed for."""
+
+    def seal(self, tenant: UUID, row: str, plain: bytes) -> bytes:
+        """Seal a secret for its row."""
+        ...
+
+    def open(self, tenant: UUID, row: str, sealed: bytes) -> bytes:
+        """Return the secret. Raises NeedsOwnerError where it was sealed for another row or with another key."""
         ...

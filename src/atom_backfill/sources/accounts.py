@@ -1,0 +1,78 @@
+"""Accounts: the mailboxes of a tenant, connected and disconnected. Credentials live in the vault, never here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from atom_backfill.errors import NotFoundError, RefusedError, UsageError
+from atom_backfill.jobs.job import AccountId
+from atom_backfill.sources.ports import MailboxIdentity
+
+OUTLOOK, MBOX = "outlook", "mbox"
+ONE_PLACE_KINDS = frozenset({OUTLOOK})
+"""Kinds of mailbox in which a message lies in exactly one folder, so that seeing it elsewhere means that it was moved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A mailbox of a tenant. `config` says how to reach it and holds no secret; `messages` counts those in the record."""
+
+    account_id: AccountId
+    kind: str
+    identity: str
+    address: str
+    status: str
+    status_detail: str
+    config: dict[str, Any]
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What connecting found out and needs to keep: `secrets` go into the vault."""
+
+    kind: str
+    mailbox: MailboxIdentity
+    config: dict[str, Any]
+    secrets: dict[str, str]
+
+
+class AccountStore(Protocol):
+    """One tenant's accounts."""
+
+    async def list(self) -> Sequence[Account]:
+        """Return all accounts, the oldest first."""
+        ...
+
+    async def save(self, account_id: AccountId, connection: Connection) -> AccountId:
+        """Store a connection with its secrets; the same mailbox again resumes its account, whose id is returned."""
+        ...
+
+    async def forget_credentials(self, account_id: AccountId) -> None:
+        """Erase the account's secrets and mark it disconnected."""
+        ...
+
+    async def secret(self, account_id: AccountId, name: str) -> str | None:
+        """Open one of the account's secrets."""
+        ...
+
+
+async def find_account(store: AccountStore, named: str) -> Account:
+    """Return the account that an id, its beginning, or an address names. Raises NotFoundError, UsageError."""
+    wanted = named.strip().casefold()
+    accounts = await store.list()
+    exact = [account for account in accounts if wanted in (account.address.casefold(), str(account.account_id))]
+    found = exact or [account for account in accounts if wanted and str(account.account_id).startswith(wanted)]
+    if not found:
+        raise NotFoundError("no_such_account", f"There is no account {named!r}; `atom-backfill accounts` lists them.")
+    if len(found) > 1:
+        raise UsageError("ambiguous", f"{named!r} names several accounts; give more of the id.")
+    return found[0]
+
+
+def refuse_disconnected(account: Account) -> None:
+    """Raise RefusedError where the account cannot be read before it is connected again."""
+    if account.status == "disconnected":
+        raise RefusedError("disconnected", f"{account.address} is disconnected; connect it again first.")

@@ -1,0 +1,208 @@
+"""Accounts, their sealed secrets, their token caches and their request permits in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from atom_backfill.clock import Clock
+from atom_backfill.db.named_sql import load_queries
+from atom_backfill.db.pool import Database
+from atom_backfill.db.scope import Engine, Work
+from atom_backfill.errors import NotFoundError, RetryLaterError, ThrottledError
+from atom_backfill.jobs.job import AccountId, TenantId
+from atom_backfill.sources.accounts import Account, Connection
+from atom_backfill.sources.ports import CachedTokens, Sealer
+
+SQL = load_queries(__package__)
+
+TOKEN_CACHE = "token_cache"
+_PERMIT_S = 45.0
+"""Longer than a call's limit of 30 s, so that a live request never loses its slot."""
+_LONGEST_WAIT_S = 5.0
+"""A longer Retry-After gives the chunk back instead of holding a worker's place."""
+_SLOT_POLL_S = 0.05
+_REFRESH_POLL_S = 0.2
+_REFRESH_POLLS = 300
+
+
+class PostgresAccounts:
+    """One tenant's accounts; the AccountStore of the product."""
+
+    def __init__(self, database: Database, tenant: TenantId, sealer: Sealer) -> None:
+        self._database = database
+        self._tenant = tenant
+        self._sealer = sealer
+
+    async def list(self) -> Sequence[Account]:
+        """Return all accounts, the oldest first."""
+        async with self._database.transaction(Work(self._tenant)) as tx:
+            return await tx.fetch_all(SQL["list_accounts"], {"tenant": self._tenant}, row=Account)
+
+    async def read(self, account_id: AccountId) -> Account:
+        """Return one account, without its count of messages. Raises NotFoundError."""
+        async with self._database.transaction(Work(self._tenant)) as tx:
+            keys = {"tenant": self._tenant, "account": account_id}
+            account = await tx.fetch_one(SQL["read_account"], keys, row=Account)
+        if account is None:
+            raise NotFoundError("no_such_account", "There is no such account; `atom-backfill accounts` lists them.")
+        return account
+
+    async def save(self, account_id: AccountId, connection: Connection) -> AccountId:
+        """Store a connection with its secrets; the same mailbox again resumes its account."""
+        async with self._database.transaction(Work(self._tenant)) as tx:
+            saved = await tx.fetch_value(
+                SQL["save_account"],
+                {
+                    "tenant": self._tenant,
+                    "account": account_id,
+                    "kind": connection.kind,
+                    "identity": connection.mailbox.identity,
+                    "address": connection.mailbox.address,
+                    "config": Jsonb(connection.config),
+                },
+            )
+            for name, secret in connection.secrets.items():
+                sealed = self._sealer.seal(self._tenant, _row(saved, name), secret.encode())
+                keys = {"tenant": self._tenant, "owner": saved, "name": name, "sealed": sealed}
+                await tx.execute(SQL["save_secret"], keys)
+        return AccountId(saved)
+
+    async def forget_credentials(self, account_id: AccountId) -> None:
+        """Erase the account's secrets and mark it disconnected."""
+        async with self._database.transaction(Work(self._tenant)) as tx:
+            await tx.execute(SQL["disconnect_account"], {"tenant": self._tenant, "account": account_id})
+            await tx.execute(SQL["drop_secrets"], {"tenant": self._tenant, "owner": account_id})
+
+    async def secret(self, account_id: AccountId, name: str) -> str | None:
+        """Open one of the account's secrets; None where there is none."""
+        async with self._database.transaction(Work(self._tenant)) as tx:
+            keys = {"tenant": self._tenant, "owner": account_id, "name": name}
+            row = await tx.fetch_one(SQL["read_secret"], keys)
+        if row is None:
+            return None
+        return self._sealer.open(self._tenant, _row(account_id, name), row["sealed"]).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresTokenCache:
+    """One account's sign-in cache, sealed; the TokenCache of sources/ports.py."""
+
+    database: Database
+    tenant: TenantId
+    account: AccountId
+    sealer: Sealer
+    clock: Clock
+    new_id: Callable[[], UUID]
+
+    async def load(self) -> CachedTokens:
+        """Read the newest cache."""
+        async with self.database.transaction(Work(self.tenant)) as tx:
+            row = await tx.fetch_one(SQL["read_secret"], self._keys())
+        return self._opened(row)
+
+    @asynccontextmanager
+    async def refreshing(self) -> AsyncIterator[CachedTokens]:
+        """Hold the account's only right to refresh."""
+        holder = self.new_id()
+        await self._ensure()
+        for _ in range(_REFRESH_POLLS):
+            async with self.database.transaction(Work(self.tenant)) as tx:
+                row = await tx.fetch_one(SQL["hold_secret"], self._keys() | {"holder": holder})
+            if row is not None:
+                break
+            await self.clock.sleep(_REFRESH_POLL_S)
+        else:
+            raise RetryLaterError("refresh_busy", "Another worker is renewing this account's sign-in.", after=5.0)
+        try:
+            yield self._opened(row)
+        finally:
+            async with self.database.transaction(Work(self.tenant)) as tx:
+                await tx.execute(SQL["release_secret"], self._keys() | {"holder": holder})
+
+    async def store(self, text: str, *, version: int) -> bool:
+        """Replace the cache of that version."""
+        sealed = {"sealed": self._seal(text), "version": version}
+        async with self.database.transaction(Work(self.tenant)) as tx:
+            query = SQL["replace_secret"] if version else SQL["add_secret"]
+            return await tx.fetch_one(query, self._keys() | sealed) is not None
+
+    async def _ensure(self) -> None:
+        """Make the row that the right to refresh is held on."""
+        async with self.database.transaction(Work(self.tenant)) as tx:
+            sealed = self._seal("")
+            await tx.execute(SQL["add_secret"], self._keys() | {"sealed": sealed})
+
+    def _opened(self, row: dict[str, Any] | None) -> CachedTokens:
+        if row is None:
+            return CachedTokens("", 0)
+        return CachedTokens(self.sealer.open(self.tenant, _row(self.account, TOKEN_CACHE), row["sealed"]).decode(), row["version"])
+
+    def _keys(self) -> dict[str, Any]:
+        return {"tenant": self.tenant, "owner": self.account, "name": TOKEN_CACHE}
+
+    def _seal(self, text: str) -> bytes:
+        return self.sealer.seal(self.tenant, _row(self.account, TOKEN_CACHE), text.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresPermits:
+    """Requests in flight, counted over all workers; the Permits of sources/ports.py.
+
+    `scope` is what the limit is for: a mailbox, or the app registration with `ATOM_GRAPH_CONCURRENCY_SCOPE=app`. The
+    wait that a service asks for is always the mailbox's.
+    """
+
+    database: Database
+    account: AccountId
+    scope: str
+    most: int
+    clock: Clock
+    new_id: Callable[[], UUID]
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        """Take a slot for one request; waits for room and for the mailbox's Retry-After, within limits."""
+        holder = self.new_id()
+        slot = await self._take(holder)
+        try:
+            yield
+        finally:
+            # A slot that cannot be given back is free after its time.
+            with suppress(RetryLaterError):
+                async with self.database.transaction(Engine()) as tx:
+                    await tx.execute(SQL["free_permit"], {"scope": self.scope, "slot": slot, "holder": holder})
+
+    async def throttled(self, error: ThrottledError) -> None:
+        """Store for the whole mailbox that the service asked to wait, and use a slot less where it said so."""
+        async with self.database.transaction(Engine()) as tx:
+            await tx.execute(SQL["throttle_account"], {"account": self.account, "wait_s": error.after or 1.0})
+            if error.concurrency:
+                await tx.execute(SQL["drop_slot"], {"scope": self.scope, "most": self.most})
+
+    async def _take(self, holder: UUID) -> int:
+        keys = {"scope": self.scope, "most": self.most, "holder": holder, "held_s": _PERMIT_S, "account": self.account}
+        known = False
+        while True:
+            async with self.database.transaction(Engine()) as tx:
+                wait_s = await tx.fetch_value(SQL["read_throttle"], keys)
+                if wait_s == 0:
+                    slot = await tx.fetch_value(SQL["take_permit"], keys)
+                    if slot is not None:
+                        return int(slot)
+                    if not known:
+                        known = True
+                        if await tx.execute(SQL["add_permits"], keys):
+                            continue
+            if wait_s > _LONGEST_WAIT_S:
+                raise ThrottledError("throttled", "The mailbox's service asked to wait.", after=wait_s)
+            await self.clock.sleep(wait_s or _SLOT_POLL_S)
+
+
+def _row(owner: UUID, name: str) -> str:
+    return f"{owner}/{name}"
