@@ -17,6 +17,7 @@ from pathlib import Path
 from ..scenario import ScenarioError, Script, read_script
 from .data import DataError, read_mailboxes
 from .faults import GRAMMAR
+from .generated import generated_mailbox
 from .limits import Limits
 from .mailbox import Mailbox
 from .quirks import Quirks, QuirksError, read_quirks, with_quirks
@@ -31,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         quirks = _quirks(asked)
         script = read_script(asked.faults, GRAMMAR) if asked.faults else Script()
         with tempfile.TemporaryDirectory(prefix="atom-graph-") as scratch:
-            mailboxes = read_mailboxes(asked.data) if asked.data else _sample(Path(scratch))
+            mailboxes = _mailboxes(asked, Path(scratch))
         _check_user(asked.user, mailboxes)
     except (QuirksError, ScenarioError, DataError) as error:
         sys.stderr.write(f"simulate graph: {error}\n")
@@ -41,7 +42,11 @@ def main(arguments: list[str] | None = None) -> int:
     # What was loaded stays: the collector need not walk it again and again.
     gc.collect()
     gc.freeze()
-    asyncio.run(_run(service, asked.host, asked.port))
+    try:
+        asyncio.run(_run(service, asked.host, asked.port))
+    except OSError as error:
+        sys.stderr.write(f"simulate graph: cannot listen on {asked.host}:{asked.port} ({error.strerror})\n")
+        return 1
     return 0
 
 
@@ -63,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--data", type=Path, metavar="DIR", help="mailboxes in DIR/mailboxes (default: the sample mailbox)")
+    add("--generate", action="append", default=[], metavar="NAME=COUNT", help="a made-up mailbox of that size")
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=0, help="port to listen on (default: a free one)")
     add("--faults", type=Path, metavar="FILE", help="scripted faults, a JSON list")
@@ -105,11 +111,24 @@ def _quirks(asked: argparse.Namespace) -> Quirks:
     return quirks
 
 
+def _mailboxes(asked: argparse.Namespace, scratch: Path) -> dict[str, Mailbox]:
+    made = dict(_made(text) for text in asked.generate)
+    if asked.data:
+        return {**read_mailboxes(asked.data), **made}
+    return made or _sample(scratch)
+
+
+def _made(text: str) -> tuple[str, Mailbox]:
+    name, _, count = text.partition("=")
+    if not name or not count.isdecimal():
+        raise DataError(f"--generate {text}: must be NAME=COUNT")
+    return name, generated_mailbox(name, int(count))
+
+
 def _sample(scratch: Path) -> dict[str, Mailbox]:
     from atom_simulators.sample import write_mailbox
 
-    write_mailbox(scratch)
-    return read_mailboxes(scratch)
+    return read_mailboxes(write_mailbox(scratch))
 
 
 def _check_user(user: str, mailboxes: dict[str, Mailbox]) -> None:

@@ -48,7 +48,7 @@ def _route(service: Service, call: Call) -> Any:
             return {"expired": True}
         case ["POST", "tokens", "revoke"]:
             service.tokens.end_all()
-            service.sign_in.revoked_before = service.clocks.now()
+            service.sign_in.revoke_all()
             return {"revoked": True}
         case [method, "mailboxes", name, *rest]:
             return _change(service, call, _mailbox(service, name), [method, *rest])

@@ -10,12 +10,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
-from . import folder_pages, ids, items, query
+from . import folder_pages, ids, items, schema
+from .conditions import Compare
 from .errors import GraphError, bad_request, invalid_url_query
 from .folders import Folder
 from .mailbox import Entry, Removal
 from .options import DEFAULT_PAGE, Options, folder_options, message_options
 from .pages import put_next_link
+from .query import Dialect, parse_filter
 from .quirks import Quirks
 from .scope import JsonObject, Scope
 from .wire import Answer
@@ -25,7 +27,6 @@ _FILTER_REFUSED = (
     "only a value of 'receivedDateTime ge value' is supported."
 )
 _CHANGE_TYPES = frozenset({"created", "updated", "deleted"})
-_EVERYTHING = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def messages(scope: Scope, folder: Folder) -> Answer:
     """A page of a round over one folder's messages."""
     texts = scope.call.query
     state = _resumed(scope, folder.id, "messages") or _first(scope, folder, texts)
-    size = scope.prefer.page_size or state.size or DEFAULT_PAGE
+    size = _size(scope, state)
     options = message_options({"$select": state.select, "$expand": state.expand}, scope.quirks)
     found, cursor, more = _told(scope, folder, state, 0 if scope.is_struck("empty_page") else size)
     if options.with_bodies:
@@ -125,13 +126,20 @@ def _first(scope: Scope, folder: Folder, texts: dict[str, str]) -> State:
     )
 
 
+def _size(scope: Scope, state: State) -> int:
+    size = scope.prefer.page_size or state.size or DEFAULT_PAGE
+    if state.filtered and state.since is None:
+        return max(0, min(size, scope.quirks.delta_filter_cap - state.told))
+    return size
+
+
 def _now(scope: Scope) -> tuple[int, int]:
     return scope.mailbox.delta_generation, scope.mailbox.version
 
 
 def _low(text: str, quirks: Quirks) -> int:
-    condition = query.parse_filter(text, quirks.unknown_property_code)
-    if isinstance(condition, query.Compare) and condition.path == "receivedDateTime":
+    condition = parse_filter(text, Dialect(schema.MESSAGES, quirks.unknown_property_code))
+    if isinstance(condition, Compare) and condition.path == "receivedDateTime":
         if condition.operator == "ge" and isinstance(condition.value, int):
             return condition.value
         if condition.operator == "gt" and isinstance(condition.value, int):
@@ -156,7 +164,7 @@ def _resumed(scope: Scope, folder: str, kind: str) -> State | None:
         return None
     if state.generation != scope.mailbox.delta_generation:
         raise _gone(scope, state)
-    return state
+    return replace(state, round=scope.mailbox.version) if "$deltatoken" in texts else state
 
 
 def _gone(scope: Scope, state: State) -> GraphError:
@@ -177,22 +185,19 @@ def _told(
 ) -> tuple[list[Entry | Removal], list[int] | None, bool]:
     """The next changes, the cursor after them, and whether there are more."""
     if state.since is None:
-        listed = _standing(scope, folder, state)
-        found = listed[:size]
-        cursor = list(found[-1].key) if found else state.cursor
-        return list(found), cursor, len(listed) > len(found)
+        found, more = _standing(scope, folder, state, size)
+        return list(found), list(found[-1].key) if found else state.cursor, more
     changes = _changes(scope, folder, state)
     some = changes[:size]
     clock = [_clock(some[-1])] if some else state.cursor
     return some, clock, len(changes) > len(some)
 
 
-def _standing(scope: Scope, folder: Folder, state: State) -> list[Entry]:
+def _standing(scope: Scope, folder: Folder, state: State, size: int) -> tuple[list[Entry], bool]:
     if state.changes in ("updated", "deleted"):
-        return []
-    entries = scope.mailbox.between(folder.id, state.low, None)
-    after = tuple(state.cursor) if state.cursor else (_EVERYTHING, 0)
-    return [entry for entry in reversed(entries) if entry.key < after]
+        return [], False
+    key = (state.cursor[0], state.cursor[1]) if state.cursor else None
+    return scope.mailbox.before(folder.id, state.low, key, size)
 
 
 def _changes(scope: Scope, folder: Folder, state: State) -> list[Entry | Removal]:
@@ -252,7 +257,7 @@ def _page(
     if following is not None:
         put_next_link(scope, content, f"{base}?$skiptoken={_sealed(kind, following)}")
     else:
-        done = replace(state, since=state.round, round=scope.mailbox.version, cursor=None, told=0, page=0)
+        done = replace(state, since=state.round, cursor=None, told=0, page=0)
         content["@odata.deltaLink"] = f"{base}?$deltatoken={_sealed(kind, done)}"
     return scope.answer(content)
 

@@ -1,7 +1,6 @@
 """Faults that the Graph simulator knows, and how each reaches the client."""
 
 import asyncio
-import json
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -74,10 +73,10 @@ def gateway_body(fault: Fault | None) -> bytes | None:
     return {"html": _HTML.encode(), "empty": b""}.get(wanted)
 
 
-def corrupt_ids(script: Script, operation: str, mailbox: Mailbox) -> frozenset[str]:
-    """Immutable ids of the messages whose content cannot be had at present."""
-    found = (mailbox.find(fault.text("id")) for fault in script.standing("corrupt_item", operation))
-    return frozenset(entry.id for entry in found if entry is not None)
+def corrupt_items(script: Script, operation: str, mailbox: Mailbox) -> dict[str, Fault]:
+    """The messages whose content cannot be had at present, by immutable id."""
+    found = ((mailbox.find(fault.text("id")), fault) for fault in script.standing("corrupt_item", operation))
+    return {entry.id: fault for entry, fault in found if entry is not None}
 
 
 async def deliver(
@@ -108,9 +107,14 @@ async def deliver(
         await send({"type": "http.response.body", "body": body})
 
 
+def is_silent(fault: Fault | None) -> bool:
+    """Whether no answer reaches the client at all."""
+    return fault is not None and fault.kind in ("hang", "reset")
+
+
 def broken_json(body: bytes) -> bytes:
     """An answer that stops in the middle, under an honest Content-Length."""
-    return body[: max(1, len(body) * 2 // 3)] if body else json.dumps({"value": []}).encode()[:-1]
+    return body[: len(body) * 2 // 3] if body.startswith(b"{") else b'{"value": ['
 
 
 async def _dribble(

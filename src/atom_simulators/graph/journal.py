@@ -21,7 +21,6 @@ class Ticket:
     app: str = ""
     holds_place: bool = False
     fault: Any = None
-    standing_fault: Any = None
     in_batch: bool = False
     in_flight: int = 0
 

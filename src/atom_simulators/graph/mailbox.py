@@ -9,14 +9,25 @@ import bisect
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from . import dates, ids
+from . import dates, ids, schema
+from .conditions import Literal, comparable
 from .folders import Folder, FolderTree
 
 JsonObject = dict[str, Any]
+_INDEXED = {
+    "receivedDateTime": "received",
+    "isRead": "is_read",
+    "isDraft": "is_draft",
+    "hasAttachments": "has_attachments",
+    "internetMessageId": "internet_message_id",
+    "conversationId": "conversation_id",
+    "parentFolderId": "folder",
+}
 # Sorts before every date.
 _NO_DATE = -(1 << 62)
 
@@ -47,6 +58,14 @@ class Entry:
     def key(self) -> tuple[int, int]:
         """Order by date, then by place in the file."""
         return (_NO_DATE if self.received is None else self.received, self.ordinal)
+
+    def value(self, path: str) -> Literal:
+        """What the message has at a property path; dates as seconds, None where there is nothing to compare."""
+        indexed = _INDEXED.get(path)
+        if indexed is not None:
+            found: Literal = getattr(self, indexed)
+            return found
+        return comparable(self.parsed(), path, schema.MESSAGES)
 
     def parsed(self) -> JsonObject:
         """The message as its file has it, with its present folder."""
@@ -82,6 +101,7 @@ class Mailbox:
         self._all: list[Entry] = []
         self._by_folder: dict[str, list[Entry]] = {}
         self._folder_changes: dict[str, int] = {}
+        self._unread: Counter[str] = Counter()
         self._loaded: dict[str, tuple[int, int]] = {}
 
     # Reading
@@ -98,6 +118,13 @@ class Mailbox:
         start = bisect.bisect_left(entries, (_NO_DATE + 1 if low is None else low, -1), key=_key)
         stop = len(entries) if high is None else bisect.bisect_left(entries, (high, -1), key=_key)
         return entries[start:stop]
+
+    def before(self, folder: str, low: int | None, key: tuple[int, int] | None, count: int) -> tuple[list[Entry], bool]:
+        """The next `count` messages below a key, newest first, and whether there are more above `low`."""
+        entries = self.between(folder, low, None)
+        stop = len(entries) if key is None else bisect.bisect_left(entries, key, key=_key)
+        start = max(0, stop - count)
+        return entries[start:stop][::-1], start > 0
 
     def find(self, item_id: str) -> Entry | None:
         """A message by its immutable id or by its present derived id."""
@@ -130,8 +157,7 @@ class Mailbox:
         return max(0, total), max(0, unread)
 
     def _counted(self, folder: str) -> tuple[int, int]:
-        entries = self.messages(folder)
-        return len(entries), sum(entry.is_read is False for entry in entries)
+        return len(self.messages(folder)), self._unread[folder]
 
     def removals_since(self, folder: str, version: int) -> list[Removal]:
         """What left a folder after a point of the clock, oldest first."""
@@ -141,17 +167,23 @@ class Mailbox:
         """The folders that were added or changed after a point of the clock; None: all of them."""
         return [f for f in self.tree.all() if version is None or self._folder_changes.get(f.id, 0) > version]
 
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(self._all)
-
     # Changing
 
     def load(self, lines: Iterable[bytes]) -> None:
         """Take the messages of a file. Of several lines with one id the last counts. Raises MailboxError."""
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                self._place(self._entry(line.strip(), f"line {number}"))
-        self._sort()
+        stripped = (line.strip() for line in lines)
+        self.take((line, self._decoded(line, f"line {number}")) for number, line in enumerate(stripped, 1) if line)
+
+    def take(self, messages: Iterable[tuple[bytes, JsonObject]]) -> None:
+        """Take messages as bytes and as what they mean."""
+        for raw, message in messages:
+            self._place(self._entry(raw, message))
+        entries = sorted((entry for entry in self._entries if entry is not None), key=_key)
+        for entry in entries:
+            self._by_folder.setdefault(entry.folder, []).append(entry)
+            self._unread[entry.folder] += entry.is_read is False
+        self._all = [entry for entry in entries if self._is_listed(entry.folder)]
+        self._loaded = {folder: self._counted(folder) for folder in self._by_folder}
 
     def add(self, message: JsonObject) -> Entry:
         """A new message arrives, or a message gets new content. Raises MailboxError."""
@@ -159,7 +191,8 @@ class Mailbox:
         old = self._by_id.get(str(message.get("id")))
         if old is not None and self._entries[old] is not None:
             self._take_out(self._entries[old])
-        entry = self._entry(json.dumps(message).encode(), "message")
+        raw = json.dumps(message).encode()
+        entry = self._entry(raw, self._decoded(raw, "the new message"))
         entry = dataclasses.replace(entry, changed=self.version, created=self.version)
         self._place(entry)
         self._put_in(entry)
@@ -189,7 +222,8 @@ class Mailbox:
         """Properties of a message change in place. Raises MailboxError."""
         self.version += 1
         message = {**entry.parsed(), **changes, "id": entry.id}
-        fresh = self._entry(json.dumps(message).encode(), "message")
+        raw = json.dumps(message).encode()
+        fresh = self._entry(raw, self._decoded(raw, "the changed message"))
         self._take_out(entry)
         return self._settle(dataclasses.replace(fresh, ordinal=entry.ordinal, folder=entry.folder, moves=entry.moves))
 
@@ -199,19 +233,22 @@ class Mailbox:
         self._put_in(entry)
         return entry
 
-    def _entry(self, line: bytes, where: str) -> Entry:
+    def _decoded(self, line: bytes, where: str) -> JsonObject:
         try:
             message = json.loads(line)
         except ValueError as error:
             raise MailboxError(f"{self.name}: {where} is not JSON ({error})") from error
         if not isinstance(message, dict) or not isinstance(message.get("id"), str) or not message["id"]:
             raise MailboxError(f"{self.name}: {where} is not a message with an id")
+        return message
+
+    def _entry(self, raw: bytes, message: JsonObject) -> Entry:
         parent = message.get("parentFolderId")
         folder = self.tree.find(parent) if isinstance(parent, str) else None
         return Entry(
             ordinal=self._by_id.get(message["id"], len(self._entries)),
             id=message["id"],
-            raw=line,
+            raw=raw,
             folder=(folder or self.tree.fallback).id,
             received=dates.seconds(message.get("receivedDateTime")),
             is_read=_boolean(message.get("isRead")),
@@ -222,20 +259,15 @@ class Mailbox:
         )
 
     def _place(self, entry: Entry) -> None:
-        self._by_id[entry.id] = entry.ordinal
+        for spelling in ids.alternatives(entry.id):
+            self._by_id[spelling] = entry.ordinal
         if entry.ordinal == len(self._entries):
             self._entries.append(entry)
         else:
             self._entries[entry.ordinal] = entry
 
-    def _sort(self) -> None:
-        entries = sorted((entry for entry in self._entries if entry is not None), key=_key)
-        for entry in entries:
-            self._by_folder.setdefault(entry.folder, []).append(entry)
-        self._all = [entry for entry in entries if self._is_listed(entry.folder)]
-        self._loaded = {folder: self._counted(folder) for folder in self._by_folder}
-
     def _put_in(self, entry: Entry) -> None:
+        self._unread[entry.folder] += entry.is_read is False
         bisect.insort(self._by_folder.setdefault(entry.folder, []), entry, key=_key)
         if self._is_listed(entry.folder):
             bisect.insort(self._all, entry, key=_key)
@@ -243,6 +275,7 @@ class Mailbox:
     def _take_out(self, entry: Entry | None) -> None:
         if entry is None:
             return
+        self._unread[entry.folder] -= entry.is_read is False
         places = [self._by_folder[entry.folder]]
         if self._is_listed(entry.folder):
             places.append(self._all)

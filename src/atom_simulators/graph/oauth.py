@@ -67,7 +67,11 @@ class SignIn:
         self._new_id = new_id
         self._devices: dict[str, Device] = {}
         self._spent: set[str] = set()
-        self.revoked_before = 0.0
+        self._epoch = 0
+
+    def revoke_all(self) -> None:
+        """End every refresh token issued so far, as a changed password does."""
+        self._epoch += 1
 
     def token(self, call: Call, tenant: str) -> Answer:
         """POST /token. Raises SignInError."""
@@ -179,10 +183,10 @@ class SignIn:
         content = ids.unseal("refresh", _needed(form, "refresh_token").removeprefix("1.A"))
         if content is None:
             raise SignInError(70000, "refresh_token")
-        client, user, scope, issued, serial = content
+        client, user, scope, issued, epoch, serial = content
         if client != form["client_id"]:
             raise SignInError(70000, "refresh_token")
-        if issued < self.revoked_before or serial in self._spent:
+        if epoch < self._epoch or serial in self._spent:
             raise SignInError(50173)
         if issued + _REFRESH_LIFE_S <= self._now():
             raise SignInError(700082)
@@ -220,8 +224,9 @@ class SignIn:
             "access_token": self._tokens.issue(client, tenant, user, granted),
         }
         if "offline_access" in asked:
-            sealed = ids.seal("refresh", [client, user, scope, self._now(), self._new_id()])
-            content["refresh_token"] = f"1.A{sealed}"
+            content["refresh_token"] = "1.A" + ids.seal(
+                "refresh", [client, user, scope, self._now(), self._epoch, self._new_id()]
+            )
         if "openid" in asked:
             content["id_token"] = self._id_token(client, tenant, user, nonce)
             info = {"uid": ids.user_guid(user), "utid": ids.user_guid(f"tenant {tenant}")}

@@ -2,20 +2,19 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from . import query, schema
+from . import schema
+from .conditions import Condition, paths
 from .errors import bad_request, invalid_url_query, too_complex
-from .query import Condition, unknown_property
+from .query import Dialect, parse_filter, unknown_property
 from .quirks import Quirks
+from .wire import OPTIONS
 
 DEFAULT_PAGE = 10
 LARGEST_PAGE = 1000
-_KNOWN = frozenset(
-    {"$select", "$filter", "$orderby", "$top", "$skip", "$count", "$expand", "$search"}
-    | {"$skiptoken", "$deltatoken", "$format"}
-)
 _EXPAND = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*", re.DOTALL)
+_CAST = re.compile(r"^microsoft\.graph\.\w+/")
 _SIZE_PROPERTY = re.compile(r"\$filter=\s*id eq 'LONG 0x0?E08'", re.IGNORECASE)
 
 
@@ -32,7 +31,6 @@ class Options:
     count: bool = False
     search: str | None = None
     token: str | None = None
-    texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def page(self) -> int:
@@ -51,41 +49,32 @@ class Options:
 
 def message_options(texts: Mapping[str, str], quirks: Quirks) -> Options:
     """Read the options of a message request. Raises GraphError (400)."""
-    _refuse_unknown(texts)
-    code = quirks.unknown_property_code
     search = texts.get("$search")
-    condition = (
-        query.parse_filter(texts["$filter"], code, date_only=quirks.date_only_accepted) if "$filter" in texts else None
-    )
-    order = _order(texts.get("$orderby", ""), code)
     if search is not None:
         _check_search(search, texts)
-    _check_order(condition, order, quirks)
-    return Options(
-        select=_select(texts.get("$select", ""), schema.MESSAGE, schema.MESSAGE_TYPE, code),
-        expand=_expand(texts.get("$expand", ""), code),
-        condition=condition,
-        order=order,
-        top=_top(texts.get("$top"), quirks),
-        skip=_whole(texts.get("$skip", "0"), "$skip"),
-        count=_truth(texts.get("$count", "false"), "$count"),
-        search=search,
-        token=texts.get("$skiptoken"),
-        texts=texts,
-    )
+    options = _options(texts, schema.MESSAGES, quirks)
+    _check_order(options, quirks)
+    return options
 
 
 def folder_options(texts: Mapping[str, str], quirks: Quirks) -> Options:
     """Read the options of a folder request. Raises GraphError (400)."""
+    return _options(texts, schema.FOLDERS, quirks)
+
+
+def _options(texts: Mapping[str, str], words: schema.Vocabulary, quirks: Quirks) -> Options:
     _refuse_unknown(texts)
-    code = quirks.unknown_property_code
+    dialect = Dialect(words, quirks.unknown_property_code, quirks.date_only_accepted)
     return Options(
-        select=_select(texts.get("$select", ""), schema.FOLDER, schema.FOLDER_TYPE, code),
+        select=_select(texts.get("$select", ""), dialect),
+        expand=_expand(texts.get("$expand", ""), dialect) if words is schema.MESSAGES else frozenset(),
+        condition=parse_filter(texts["$filter"], dialect) if "$filter" in texts else None,
+        order=_order(texts.get("$orderby", ""), dialect),
         top=_top(texts.get("$top"), quirks),
         skip=_whole(texts.get("$skip", "0"), "$skip"),
         count=_truth(texts.get("$count", "false"), "$count"),
+        search=texts.get("$search"),
         token=texts.get("$skiptoken"),
-        texts=texts,
     )
 
 
@@ -96,49 +85,49 @@ def is_true(text: str) -> bool:
 
 def _refuse_unknown(texts: Mapping[str, str]) -> None:
     for name in texts:
-        if name.startswith("$") and name.lower() not in _KNOWN:
+        if name.startswith("$") and name.removeprefix("$") not in OPTIONS:
             raise bad_request(f"The query parameter '{name}' is not supported.")
 
 
-def _select(text: str, known: Mapping[str, str], type_name: str, code: str) -> tuple[str, ...]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
+def _select(text: str, dialect: Dialect) -> tuple[str, ...]:
+    names = [_CAST.sub("", name.strip()) for name in text.split(",") if name.strip()]
     if "*" in names:
         return ()
     for name in names:
-        if name not in known and name not in schema.NAVIGATIONS:
-            raise unknown_property(name, code, type_name)
+        if name not in dialect.words.properties and name not in schema.NAVIGATIONS | schema.OF_EVENTS:
+            raise unknown_property(name, dialect.words, dialect.property_code)
     return tuple(dict.fromkeys(names))
 
 
-def _expand(text: str, code: str) -> frozenset[str]:
+def _expand(text: str, dialect: Dialect) -> frozenset[str]:
     match = _EXPAND.fullmatch(text)
     if not text.strip():
         return frozenset()
     if match is None or match[1] not in schema.NAVIGATIONS:
-        raise unknown_property(match[1] if match else text, code)
+        raise unknown_property(match[1] if match else text, dialect.words, dialect.property_code)
     if match[1] == "singleValueExtendedProperties" and not _SIZE_PROPERTY.search(match[2] or ""):
         return frozenset()
     return frozenset({match[1]})
 
 
-def _order(text: str, code: str) -> tuple[tuple[str, bool], ...]:
+def _order(text: str, dialect: Dialect) -> tuple[tuple[str, bool], ...]:
     order = []
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         path, _, direction = part.partition(" ")
         if direction.strip().lower() not in ("", "asc", "desc"):
             raise bad_request(f"Syntax error at position {len(path) + 1} in '{text}'.")
-        if query.type_of(path) is None:
-            raise unknown_property(path.split("/")[-1], code)
+        if dialect.words.type_of(path) is None:
+            raise unknown_property(path, dialect.words, dialect.property_code)
         order.append((path, direction.strip().lower() == "desc"))
     return tuple(order)
 
 
-def _check_order(condition: Condition | None, order: tuple[tuple[str, bool], ...], quirks: Quirks) -> None:
+def _check_order(options: Options, quirks: Quirks) -> None:
     """What $orderby names must stand in $filter, in the same order, before anything else."""
-    if condition is None or not order:
+    if options.condition is None or not options.order:
         return
-    filtered = list(dict.fromkeys(query.paths(condition)))
-    if filtered[: len(order)] != [path for path, _ in order]:
+    filtered = list(dict.fromkeys(paths(options.condition)))
+    if filtered[: len(options.order)] != [path for path, _ in options.order]:
         raise too_complex(quirks.restriction_code)
 
 

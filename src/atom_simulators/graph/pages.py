@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from . import ids, items, mime, query, search
-from .errors import GraphError, item_not_found
+from . import ids, items, mime, schema, search
+from .conditions import date_range, holds, rank
+from .errors import item_not_found
 from .folders import Folder
 from .mailbox import Entry
 from .options import Options, message_options
-from .scope import JsonObject, Scope, page_shift
+from .query import Dialect, parse_filter
+from .scope import CorruptItemError, JsonObject, Scope, page_shift
 from .wire import Answer
 
 _EVIL_HOST = "https://graph.microsoft.com.example.net/v1.0"
@@ -104,10 +107,10 @@ def choose(scope: Scope, folder: Folder | None, options: Options) -> Listing:
     if options.search is not None:
         found = search.find(scope.mailbox.messages(folder.id if folder else None), options.search)
         return Listing(found[:_LARGEST_SEARCH])
-    low, high, rest = query.date_range(options.condition)
+    low, high, rest = date_range(options.condition)
     entries: Sequence[Entry] = _within(scope, folder, low, high)
     if rest:
-        entries = [entry for entry in entries if all(query.holds(part, entry) for part in rest)]
+        entries = [entry for entry in entries if all(holds(part, entry.value) for part in rest)]
     return _ordered(entries, options, scope.quirks.default_order)
 
 
@@ -141,7 +144,8 @@ def search_folder_entries(scope: Scope, folder: Folder) -> list[Entry]:
     tree = scope.mailbox.tree
     sources: Any = folder.search.get("sourceFolderIds") or [tree.root.id]
     text = folder.search.get("filterQuery")
-    condition = query.parse_filter(text) if isinstance(text, str) and text.strip() else None
+    dialect = Dialect(schema.MESSAGES)
+    condition = parse_filter(text, dialect) if isinstance(text, str) and text.strip() else None
     chosen: dict[str, None] = {}
     for name in sources if isinstance(sources, list) else []:
         source = tree.named(str(name))
@@ -150,7 +154,7 @@ def search_folder_entries(scope: Scope, folder: Folder) -> list[Entry]:
             chosen[inner.id] = None
     found = [entry for folder_id in chosen for entry in scope.mailbox.messages(folder_id)]
     return sorted(
-        (entry for entry in found if condition is None or query.holds(condition, entry)),
+        (entry for entry in found if condition is None or holds(condition, entry.value)),
         key=lambda entry: entry.key,
     )
 
@@ -164,14 +168,12 @@ def _ordered(entries: Sequence[Entry], options: Options, default: str) -> Listin
         return Listing(entries, backwards=options.order[0][1])
     found = list(entries)
     for path, descending in reversed(options.order):
-        found.sort(key=lambda entry: _sort_key(query.value_of(entry, path)), reverse=descending)
+        found.sort(key=partial(_rank, path), reverse=descending)
     return Listing(found)
 
 
-def _sort_key(value: query.Literal) -> tuple[bool, float, str]:
-    if isinstance(value, str):
-        return (True, 0, value.casefold())
-    return (value is not None, value or 0, "")
+def _rank(path: str, entry: Entry) -> tuple[bool, float, str]:
+    return rank(entry.value(path))
 
 
 def _place(options: Options) -> int:
@@ -196,7 +198,12 @@ def _intact(scope: Scope, item_id: str, folder: Folder | None, *, needed: bool) 
     if folder is not None and not folder.is_search and entry.folder != folder.id:
         raise item_not_found()
     if needed and entry.id in scope.corrupt:
-        raise GraphError(500, "ErrorItemCorrupt", "The item is corrupt and its content cannot be retrieved.")
+        raise CorruptItemError(
+            500,
+            "ErrorItemCorrupt",
+            "The item is corrupt and its content cannot be retrieved.",
+            fault=scope.corrupt[entry.id],
+        )
     return entry
 
 

@@ -1,19 +1,17 @@
-"""The `$filter` language of messages: text to conditions, and conditions to a choice of messages.
+"""The `$filter` language: from text to a condition.
 
 Supported are comparisons of a property with a literal, `and`, `or`, `not`, brackets, and `contains`,
 `startswith`, `endswith`. Errors are those of the service: 400 BadRequest, "Invalid filter clause: …".
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, assert_never
 
 from . import dates, schema
+from .conditions import Both, Compare, Condition, Either, Literal, Match, Not
 from .errors import GraphError, bad_request
-from .mailbox import Entry
 
-Literal = str | int | bool | None
 _TOKEN = re.compile(
     r"\s*(?:(?P<string>'(?:[^']|'')*')|(?P<open>\()|(?P<close>\))|(?P<comma>,)"
     r"|(?P<date>\d{4}-[^\s(),']*)|(?P<number>-?\d+(?:\.\d+)?)|(?P<name>[A-Za-z_][\w/.]*))"
@@ -27,144 +25,34 @@ _KINDS = {
     "le": "LessThanOrEqual",
 }
 _FUNCTIONS = frozenset({"contains", "startswith", "endswith"})
-_INDEXED: dict[str, Callable[[Entry], Literal]] = {
-    "receivedDateTime": lambda entry: entry.received,
-    "isRead": lambda entry: entry.is_read,
-    "isDraft": lambda entry: entry.is_draft,
-    "hasAttachments": lambda entry: entry.has_attachments,
-    "internetMessageId": lambda entry: entry.internet_message_id,
-    "conversationId": lambda entry: entry.conversation_id,
-    "parentFolderId": lambda entry: entry.folder,
-}
 
 
 @dataclass(frozen=True, slots=True)
-class Compare:
-    """A property against a literal; dates are seconds since 1970."""
+class Dialect:
+    """How a $filter is read: of which resource, and where the service's ways are not settled."""
 
-    path: str
-    operator: str
-    value: Literal
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A string function of a property."""
-
-    function: str
-    path: str
-    value: str
+    words: schema.Vocabulary
+    property_code: str = "BadRequest"
+    date_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
-    """The opposite of a condition."""
-
-    part: "Condition"
-
-
-@dataclass(frozen=True, slots=True)
-class Both:
-    """Two conditions at once."""
-
-    left: "Condition"
-    right: "Condition"
-
-
-@dataclass(frozen=True, slots=True)
-class Either:
-    """One of two conditions."""
-
-    left: "Condition"
-    right: "Condition"
-
-
-Condition = Compare | Match | Not | Both | Either
-
-
-def parse_filter(text: str, property_code: str = "BadRequest", *, date_only: bool = False) -> Condition:
+def parse_filter(text: str, dialect: Dialect) -> Condition:
     """Read a $filter. Raises GraphError (400)."""
-    return _Parser(text, property_code, date_only).whole()
+    return _Parser(text, dialect).whole()
 
 
-def paths(condition: Condition) -> Iterator[str]:
-    """The properties that a condition names, from left to right."""
-    match condition:
-        case Compare() | Match():
-            yield condition.path
-        case Not():
-            yield from paths(condition.part)
-        case Both() | Either():
-            yield from paths(condition.left)
-            yield from paths(condition.right)
-        case _:
-            assert_never(condition)
-
-
-def date_range(condition: Condition | None) -> tuple[int | None, int | None, list[Condition]]:
-    """Cut a condition into the half-open range of receivedDateTime it asks for, in seconds, and the rest."""
-    low: int | None = None
-    high: int | None = None
-    rest: list[Condition] = []
-    for part in _conjuncts(condition):
-        if isinstance(part, Compare) and part.path == "receivedDateTime" and isinstance(part.value, int):
-            bounds = _bounds(part.operator, part.value)
-            if bounds is not None:
-                low = bounds[0] if low is None or (bounds[0] is not None and bounds[0] > low) else low
-                high = bounds[1] if high is None or (bounds[1] is not None and bounds[1] < high) else high
-                continue
-        rest.append(part)
-    return low, high, rest
-
-
-def holds(condition: Condition, entry: Entry) -> bool:
-    """Whether a message meets a condition."""
-    match condition:
-        case Compare():
-            return _compare(value_of(entry, condition.path), condition.operator, condition.value)
-        case Match():
-            found = value_of(entry, condition.path)
-            return isinstance(found, str) and _matches(condition.function, found, condition.value)
-        case Not():
-            return not holds(condition.part, entry)
-        case Both():
-            return holds(condition.left, entry) and holds(condition.right, entry)
-        case Either():
-            return holds(condition.left, entry) or holds(condition.right, entry)
-        case _:
-            assert_never(condition)
-
-
-def value_of(entry: Entry, path: str) -> Literal:
-    """What a message has at a property path; dates as seconds, None where there is nothing to compare."""
-    indexed = _INDEXED.get(path)
-    if indexed is not None:
-        return indexed(entry)
-    value: Any = entry.parsed()
-    for step in path.split("/"):
-        value = value.get(step) if isinstance(value, dict) else None
-    if type_of(path) == schema.DATE:
-        return dates.seconds(value)
-    return value if isinstance(value, str | int | bool) else None
-
-
-def type_of(path: str) -> str | None:
-    """The type of a property path of a message, None where there is no such property."""
-    return schema.MESSAGE.get(path) or schema.PATHS.get(path)
-
-
-def unknown_property(path: str, code: str, type_name: str = schema.MESSAGE_TYPE) -> GraphError:
+def unknown_property(path: str, words: schema.Vocabulary, code: str) -> GraphError:
     """The refusal of a property that does not exist."""
-    return GraphError(400, code, f"Could not find a property named '{path}' on type '{type_name}'.")
+    name = path.rsplit("/", maxsplit=1)[-1]
+    return GraphError(400, code, f"Could not find a property named '{name}' on type '{words.type_name}'.")
 
 
 class _Parser:
     """Recursive descent over the tokens of one $filter."""
 
-    def __init__(self, text: str, property_code: str, date_only: bool) -> None:
+    def __init__(self, text: str, dialect: Dialect) -> None:
         self._text = text
-        self._property_code = property_code
-        self._date_only = date_only
+        self._dialect = dialect
         self._tokens = list(self._split())
         self._next = 0
 
@@ -253,10 +141,13 @@ class _Parser:
         return Match(name, path, _unquoted(value))
 
     def _typed(self, path: str) -> str:
-        kind = type_of(path)
+        kind = self._dialect.words.type_of(path)
         if kind is None:
-            raise unknown_property(path.rsplit("/", maxsplit=1)[-1], self._property_code)
+            raise self._unknown(path)
         return kind
+
+    def _unknown(self, path: str) -> GraphError:
+        return unknown_property(path, self._dialect.words, self._dialect.property_code)
 
     def _literal(self, kind: str, operator: str) -> Literal:
         found, text = self._peek()
@@ -276,11 +167,11 @@ class _Parser:
         if text in ("true", "false"):
             self._expect(kind, schema.BOOLEAN, operator)
             return text == "true"
-        raise unknown_property(text, self._property_code)
+        raise self._unknown(text)
 
     def _date(self, text: str, kind: str, operator: str) -> int:
         moment = dates.seconds(text)
-        if moment is None and self._date_only:
+        if moment is None and self._dialect.date_only:
             moment = dates.seconds(f"{text}T00:00:00Z")
         if moment is None:
             raise self._error(
@@ -306,47 +197,6 @@ class _Parser:
     @staticmethod
     def _error(message: str) -> GraphError:
         return bad_request(f"Invalid filter clause: {message}")
-
-
-def _conjuncts(condition: Condition | None) -> Iterator[Condition]:
-    if isinstance(condition, Both):
-        yield from _conjuncts(condition.left)
-        yield from _conjuncts(condition.right)
-    elif condition is not None:
-        yield condition
-
-
-def _bounds(operator: str, value: int) -> tuple[int | None, int | None] | None:
-    # Fractions of a second are cut on both sides, so one second is the smallest step.
-    return {
-        "ge": (value, None),
-        "gt": (value + 1, None),
-        "lt": (None, value),
-        "le": (None, value + 1),
-        "eq": (value, value + 1),
-    }.get(operator)
-
-
-def _compare(found: Literal, operator: str, value: Literal) -> bool:
-    if operator == "eq":
-        return found == value
-    if operator == "ne":
-        return found != value
-    if isinstance(found, str) and isinstance(value, str):
-        return _ordered(operator, (found > value) - (found < value))
-    if isinstance(found, int) and isinstance(value, int):
-        return _ordered(operator, found - value)
-    return False
-
-
-def _ordered(operator: str, difference: int) -> bool:
-    return {"gt": difference > 0, "ge": difference >= 0, "lt": difference < 0, "le": difference <= 0}[operator]
-
-
-def _matches(function: str, found: str, value: str) -> bool:
-    if function == "contains":
-        return value in found
-    return found.startswith(value) if function == "startswith" else found.endswith(value)
 
 
 def _unquoted(text: str) -> str:

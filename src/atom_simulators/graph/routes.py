@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from . import delta, directory, folder_pages, pages
 from .errors import GraphError, method_not_allowed, unknown_segment
+from .folders import Folder
 from .scope import Scope
 from .wire import Answer
 
@@ -73,6 +74,8 @@ def _read(owner: str, rest: list[str], names: list[str]) -> Route:
             return Route(*_of_messages(owner, rest[1:], None))
         case ["mailfolders"]:
             return Route("folders", owner, _root_folders)
+        case ["mailfolders", "$count"]:
+            return Route("folders", owner, lambda s: folder_pages.count_folders(s, s.mailbox.tree.root))
         case ["mailfolders", "delta"]:
             return Route("folders", owner, delta.folders)
         case ["mailfolders", _]:
@@ -107,7 +110,7 @@ def _of_messages(owner: str, rest: list[str], folder: str | None) -> tuple[str, 
             raise unknown_segment(rest[1])
 
 
-def _folder(scope: Scope, name: str | None):  # type: ignore[no-untyped-def]
+def _folder(scope: Scope, name: str | None) -> Folder | None:
     return None if name is None else folder_pages.find(scope, name)
 
 

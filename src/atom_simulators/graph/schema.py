@@ -1,6 +1,7 @@
 """The properties that messages and folders have, with their types (CSDL of Graph v1.0)."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 DATE = "Edm.DateTimeOffset"
 BOOLEAN = "Edm.Boolean"
@@ -72,6 +73,11 @@ PATHS: Mapping[str, str] = {
 # Given only when $select or $expand names them.
 ON_REQUEST = frozenset({"uniqueBody", "internetMessageHeaders"})
 NAVIGATIONS = frozenset({"attachments", "extensions", "singleValueExtendedProperties", "multiValueExtendedProperties"})
+# Of eventMessage and its kin; a $select names them behind the type's name.
+OF_EVENTS = frozenset(
+    {"meetingMessageType", "startDateTime", "endDateTime", "location", "recurrence", "isAllDay", "isOutOfDate"}
+    | {"isDelegated", "type"}
+)
 # What Mail.ReadBasic does not show.
 NOT_BASIC = frozenset({"body", "bodyPreview", "uniqueBody"}) | NAVIGATIONS
 
@@ -80,3 +86,20 @@ WELL_KNOWN = frozenset(
     | {"localfailures", "msgfolderroot", "outbox", "recoverableitemsdeletions", "scheduled", "searchfolders"}
     | {"sentitems", "serverfailures", "syncissues"}
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """A resource type's name and the property paths that it knows, with their types."""
+
+    type_name: str
+    properties: Mapping[str, str]
+    paths: Mapping[str, str]
+
+    def type_of(self, path: str) -> str | None:
+        """The type of a property path, None where there is no such property."""
+        return self.properties.get(path) or self.paths.get(path)
+
+
+MESSAGES = Vocabulary(MESSAGE_TYPE, MESSAGE, PATHS)
+FOLDERS = Vocabulary(FOLDER_TYPE, FOLDER, {})

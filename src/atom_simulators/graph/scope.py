@@ -1,5 +1,6 @@
 """What one Graph call works on: the call, the mailbox it is about, the switches, and a fault that strikes its page."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -16,11 +17,18 @@ JsonObject = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class CorruptItemError(GraphError):
+    """A message's content cannot be had; `fault` is the rule that broke it."""
+
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
     """The surroundings of a handler.
 
     `owner` is how the path names the user; `basic` means that the token has Mail.ReadBasic only; `corrupt` are
-    the immutable ids of messages whose content cannot be had.
+    the messages whose content cannot be had, by immutable id, with the fault that says so.
     """
 
     call: Call
@@ -30,7 +38,7 @@ class Scope:
     prefer: Preferences
     basic: bool = False
     fault: Fault | None = None
-    corrupt: frozenset[str] = field(default_factory=frozenset)
+    corrupt: Mapping[str, Fault] = field(default_factory=dict)
 
     def context(self, what: str) -> str:
         """An `@odata.context` about something of this user."""
@@ -66,9 +74,15 @@ class Scope:
         return self.fault is not None and self.fault.kind == kind
 
     def check_intact(self, entries: list[Entry]) -> None:
-        """Raises GraphError (500) where the content of one of the messages cannot be had."""
-        if any(entry.id in self.corrupt for entry in entries):
-            raise GraphError(500, "ErrorInternalServerError", "Error while processing response.")
+        """Raises CorruptItemError (500) where the content of one of the messages cannot be had."""
+        for entry in entries:
+            if entry.id in self.corrupt:
+                raise CorruptItemError(
+                    500,
+                    "ErrorInternalServerError",
+                    "Error while processing response.",
+                    fault=self.corrupt[entry.id],
+                )
 
 
 def page_shift(token: str | None) -> int:

@@ -74,7 +74,7 @@ class Application:
         status = 0
         try:
             answer = await self._answer(call, ticket)
-            status = answer.status
+            status = 0 if faults.is_silent(ticket.fault) else answer.status
             packed = _pack(answer, call.headers.get("accept-encoding", ""))
             transport = self._connections.find(_client(scope))
             await faults.deliver(send, _start(answer, packed), packed, ticket.fault, transport, _waiter(receive))
@@ -131,7 +131,8 @@ class Application:
         answer = service.sign_in.token(call, tenant)
         kind = ticket.fault.kind if ticket.fault is not None else ""
         if kind == "expire_token":
-            service.tokens.end_all()
+            spoilt = service.tokens.check(f"Bearer {answer.content['access_token']}", call.origin)
+            service.tokens.end(spoilt, call.origin)
         if kind == "badjson":
             answer.raw = faults.broken_json(answer.encoded())
         answer.headers.update({"Cache-Control": "no-store, no-cache", "Pragma": "no-cache"})

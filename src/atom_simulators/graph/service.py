@@ -24,7 +24,7 @@ from .mailbox import Mailbox
 from .oauth import SignIn, SignInSettings
 from .quirks import Quirks
 from .routes import Route
-from .scope import Scope
+from .scope import CorruptItemError, Scope
 from .tokens import Grant, Tokens
 from .wire import Answer, Call, preferences
 
@@ -108,7 +108,13 @@ class Service:
         error = faults.status_error(ticket.fault)
         if error is not None:
             raise error
-        return self._serve(route, self._scope(call, ticket, route, mailbox, grant))
+        try:
+            return route.serve(self._scope(call, ticket, route, mailbox, grant))
+        except CorruptItemError as corrupt:
+            if corrupt.fault is not None:
+                self.script.struck(corrupt.fault)
+            ticket.fault = corrupt.fault
+            raise
 
     async def _batch(self, call: Call, ticket: Ticket, grant: Grant) -> Answer:
         ticket.operation = "batch"
@@ -154,15 +160,6 @@ class Service:
         if seconds:
             await self.clocks.sleep(seconds)
 
-    def _serve(self, route: Route, scope: Scope) -> Answer:
-        try:
-            return route.serve(scope)
-        except GraphError as error:
-            if error.status == 500:
-                for fault in self.script.standing("corrupt_item", route.operation):
-                    self.script.struck(fault)
-            raise
-
     def _scope(self, call: Call, ticket: Ticket, route: Route, mailbox: Mailbox, grant: Grant) -> Scope:
         return Scope(
             call=call,
@@ -172,7 +169,7 @@ class Service:
             prefer=preferences(call.headers.get("prefer", "")),
             basic=grant.basic_only,
             fault=ticket.fault,
-            corrupt=faults.corrupt_ids(self.script, route.operation, mailbox),
+            corrupt=faults.corrupt_items(self.script, route.operation, mailbox),
         )
 
     def _mailbox(self, route: Route, grant: Grant) -> Mailbox:

@@ -44,12 +44,12 @@ class Tokens:
         self._new_id = new_id
         self.lifetime_s = lifetime_s
         self._ended: set[str] = set()
-        self._all_before = 0.0
+        self._epoch = 0
 
     def issue(self, app: str, tenant: str, user: str | None, permissions: list[str]) -> str:
         """A new access token."""
-        now = self._now()
-        return "EwB" + ids.seal("access", [app, tenant, user, permissions, now, now + self.lifetime_s, self._new_id()])
+        expires = self._now() + self.lifetime_s
+        return "EwB" + ids.seal("access", [app, tenant, user, permissions, self._epoch, expires, self._new_id()])
 
     def check(self, authorization: str | None, login: str) -> Grant:
         """The grant behind an Authorization header. Raises GraphError (401)."""
@@ -59,8 +59,8 @@ class Tokens:
         content = ids.unseal("access", word.strip().removeprefix("EwB"))
         if content is None:
             raise invalid_token("CompactToken parsing failed with error code: 80049217", login)
-        app, tenant, user, permissions, issued, expires, serial = content
-        if expires <= self._now() or serial in self._ended or issued < self._all_before:
+        app, tenant, user, permissions, epoch, expires, serial = content
+        if expires <= self._now() or serial in self._ended or epoch < self._epoch:
             raise invalid_token("Lifetime validation failed, the token is expired.", login)
         return Grant(app, tenant, user, frozenset(permissions), serial)
 
@@ -71,4 +71,4 @@ class Tokens:
 
     def end_all(self) -> None:
         """Let every token issued so far expire."""
-        self._all_before = self._now()
+        self._epoch += 1

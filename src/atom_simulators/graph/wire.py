@@ -10,6 +10,11 @@ ODATA_JSON = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE7
 JSON = "application/json; charset=utf-8"
 
 
+OPTIONS = frozenset(
+    {"select", "filter", "orderby", "top", "skip", "count", "expand", "search", "format"} | {"skiptoken", "deltatoken"}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A request. `origin` is scheme and host as the client named them; header names are in lower case."""
@@ -23,9 +28,9 @@ class Call:
 
     @property
     def query(self) -> dict[str, str]:
-        """The decoded query; of a repeated name the first counts."""
+        """The decoded query; OData options get the `$` that may be left out; of repeated names the first counts."""
         pairs = parse_qsl(self.query_text, keep_blank_values=True)
-        return dict(reversed(pairs))
+        return {_option(name): text for name, text in reversed(pairs)}
 
     @property
     def segments(self) -> list[str]:
@@ -81,6 +86,11 @@ class Answer:
             return json.dumps(self.content, ensure_ascii=False, separators=(",", ":")).encode()
         except UnicodeEncodeError:
             return json.dumps(self.content, separators=(",", ":")).encode()
+
+
+def _option(name: str) -> str:
+    lower = name.lower().removeprefix("$")
+    return f"${lower}" if lower in OPTIONS else name
 
 
 def preferences(header: str) -> Preferences:
