@@ -1,16 +1,20 @@
-"""What every Embedder must do: the shipped model and the fake that stands for it elsewhere."""
+"""What every Embedder must do: the shipped model, an OpenAI-compatible endpoint, and the fake that stands for both."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import numpy as np
 import pytest
 
+from atom_backfill.http import HttpClient
+from atom_backfill.llm.client import OpenAIEmbedder
 from atom_backfill.memory.minilm import MiniLM
 from atom_backfill.memory.ports import Embedder
+from fakes.clock import FakeClock
 from fakes.embedder import HashEmbedder
+from fakes.embedding_server import KEY, MODEL, Script, embedding_server
 
 TEXTS = [
     "The boiler is broken again.",
@@ -28,10 +32,22 @@ def minilm() -> Iterator[MiniLM]:
     embedder.close()
 
 
-@pytest.fixture(params=["minilm", "hash"])
-def embedder(request: pytest.FixtureRequest, minilm: MiniLM) -> Embedder:
-    makers: dict[str, Callable[[], Embedder]] = {"minilm": lambda: minilm, "hash": HashEmbedder}
-    return makers[request.param]()
+@pytest.fixture(scope="module")
+def server() -> Iterator[Script]:
+    with embedding_server() as script:
+        yield script
+
+
+@pytest.fixture(params=["minilm", "openai", "hash"])
+async def embedder(request: pytest.FixtureRequest, minilm: MiniLM, server: Script) -> AsyncIterator[Embedder]:
+    async with HttpClient(server.url) as http:
+        remote = OpenAIEmbedder(http, model=MODEL, dim=server.dim, key=stored_key, clock=FakeClock())
+        embedders: dict[str, Embedder] = {"minilm": minilm, "openai": remote, "hash": HashEmbedder()}
+        yield embedders[request.param]
+
+
+async def stored_key() -> str:
+    return KEY
 
 
 async def test_rows_are_unit_vectors_in_order(embedder: Embedder) -> None:
@@ -62,6 +78,6 @@ async def test_long_texts_are_bounded(embedder: Embedder) -> None:
     assert np.isfinite(vectors).all()
 
 
-async def test_the_identity_is_fixed(embedder: Embedder) -> None:
-    assert embedder.identity == type(embedder)().identity
+async def test_identity_and_dim_are_told_before_anything_is_embedded(embedder: Embedder) -> None:
+    assert embedder.identity
     assert embedder.dim > 0
