@@ -159,26 +159,51 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("DATABASE_URL", "PostgreSQL to use; unset: the embedded one in the home folder.", "", _database),
     Setting("ATOM_DIRECT_URL", "The same database without a pooler, for LISTEN; unset: DATABASE_URL.", "", _database),
     Setting("ATOM_POSTGRES_BIN", "Programs of another PostgreSQL for the embedded server.", "", _optional_path),
-    Setting("ATOM_MEMORY_URI", "Where the LanceDB datasets lie: a folder or s3://…; unset: memory/ in the home.", "", str),
+    Setting(
+        "ATOM_MEMORY_URI", "Where the LanceDB datasets lie: a folder or s3://…; unset: memory/ in the home.", "", str
+    ),
     Setting("ATOM_TENANT", "Tenant that commands act for.", "local", str),
     Setting("ATOM_LOG", "Log form: json or text.", "json", _one_of("json", "text")),
     Setting("ATOM_LOG_LEVEL", "Least severe level logged.", "info", _one_of("debug", "info", "warning", "error")),
-    Setting("ATOM_MASTER_KEY", "Key of the vault, 32 bytes in base64; unset: a file in the home.", "", _optional, secret=True),
+    Setting(
+        "ATOM_MASTER_KEY",
+        "Key of the vault, 32 bytes in base64; unset: a file in the home.",
+        "",
+        _optional,
+        secret=True,
+    ),
     Setting("ATOM_GRAPH_BASE_URL", "Microsoft Graph.", "https://graph.microsoft.com/v1.0", _endpoint),
     Setting("ATOM_LOGIN_BASE_URL", "Microsoft sign-in.", "https://login.microsoftonline.com", _endpoint),
     Setting("ATOM_GRAPH_CONCURRENCY", "Requests in flight to a mailbox, over all workers.", "4", _whole(1, 16)),
     Setting(
-        "ATOM_GRAPH_CONCURRENCY_SCOPE", "What that limit counts for: mailbox or app.", "mailbox", _one_of("mailbox", "app")
+        "ATOM_GRAPH_CONCURRENCY_SCOPE",
+        "What that limit counts for: mailbox or app.",
+        "mailbox",
+        _one_of("mailbox", "app"),
     ),
     Setting("ATOM_PAGE_SIZE", "Messages in a page.", "100", _whole(1, 1000)),
-    Setting("ATOM_EMBEDDER", "What makes vectors: minilm (shipped, local) or openai.", "minilm", _one_of("minilm", "openai")),
+    Setting(
+        "ATOM_EMBEDDER", "What makes vectors: minilm (shipped, local) or openai.", "minilm", _one_of("minilm", "openai")
+    ),
     Setting("ATOM_OPENAI_BASE_URL", "OpenAI or any compatible server.", "https://api.openai.com/v1", _endpoint),
     Setting("ATOM_OPENAI_MODEL", "Model for the graph lane.", "gpt-4o-mini", str),
-    Setting("ATOM_OPENAI_EMBEDDING_MODEL", "Model for vectors with ATOM_EMBEDDER=openai.", "text-embedding-3-small", str),
-    Setting("ATOM_OPENAI_API_KEY", "Key for vectors with ATOM_EMBEDDER=openai; nothing else uses it.", "", _optional, secret=True),
+    Setting(
+        "ATOM_OPENAI_EMBEDDING_MODEL", "Model for vectors with ATOM_EMBEDDER=openai.", "text-embedding-3-small", str
+    ),
+    Setting(
+        "ATOM_OPENAI_API_KEY",
+        "Key for vectors with ATOM_EMBEDDER=openai; nothing else uses it.",
+        "",
+        _optional,
+        secret=True,
+    ),
     Setting("ATOM_THREADS", "Cores that embedding may use; 0: all.", "0", _whole(0, 256)),
-    Setting("ATOM_BODY_CHARACTERS", "Characters of a body that are kept; a cut is noted.", "400000", _whole(1000, 10_000_000)),
+    Setting(
+        "ATOM_BODY_CHARACTERS",
+        "Characters of a body that are kept; a cut is noted.",
+        "400000",
+        _whole(1000, 10_000_000),
+    ),
     Setting("ATOM_PARSE_MEMORY_MB", "Memory that reading one page may take.", "1024", _whole(128, 65536)),
 )
 _KNOWN = {setting.variable for setting in SETTINGS}
-

@@ -67,7 +67,14 @@ async def sort_page(lease: Lease, work: Work, fetched: Fetched, ledger: Ledger) 
 
 
 async def store_page(
-    lease: Lease, work: Work, page: Sorted, parts: Parts, *, position: dict[str, Any], has_more: bool, fetch_s: float = 0.0
+    lease: Lease,
+    work: Work,
+    page: Sorted,
+    parts: Parts,
+    *,
+    position: dict[str, Any],
+    has_more: bool,
+    fetch_s: float = 0.0,
 ) -> Committed:
     """Read, clean, embed and remember the new items, then make the page count.
 

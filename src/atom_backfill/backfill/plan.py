@@ -59,7 +59,9 @@ def gaps(window: Window, covered: Iterable[Window]) -> list[Window]:
     return [Window(None if low == _EARLIEST else low, high) for low, high in left]
 
 
-async def cut(window: Window, hint: int | None, count: Count, oldest: datetime | None) -> list[tuple[Window, int | None]]:
+async def cut(
+    window: Window, hint: int | None, count: Count, oldest: datetime | None
+) -> list[tuple[Window, int | None]]:
     """Halve a window by time until each part holds about WINDOW_MESSAGES; newest first, with each part's count.
 
     `oldest` is the date of the oldest message, where it is known, so that empty decades are not halved.

@@ -15,6 +15,7 @@ from atom_backfill.jobs.job import Fence
 from atom_backfill.jobs.ports import JobStore
 
 DUTY_LEASE_S = 60.0
+LOOK_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +43,16 @@ class DutyStore(Protocol):
         ...
 
 
-async def do_duties(duties: Sequence[Duty], store: DutyStore, worker: str, clock: Clock) -> None:
+async def do_duties(duties: Callable[[], Sequence[Duty]], store: DutyStore, worker: str, clock: Clock) -> None:
     """Do what is due, for ever. Errors are logged: the duty comes round again."""
     log = structlog.get_logger()
-    rest_s = min(duty.every_s for duty in duties)
     while True:
-        for duty in duties:
+        for duty in duties():
             try:
                 await _do(duty, store, worker, clock)
             except AtomError as error:
                 log.warning("duty failed", duty=duty.name, error_code=error.code, error=error.message)
-        await clock.sleep(rest_s)
+        await clock.sleep(LOOK_EVERY_S)
 
 
 def reaper(store: JobStore) -> Duty:

@@ -81,9 +81,7 @@ class Heartbeat:
             standings = self._renewals.renew(item.lease for item in held)
         except RetryLaterError as error:
             self._log.warning("lease renewal failed", error_code=error.code, leases=len(held))
-            standings = {
-                item.lease.chunk_id: Standing.HELD for item in held if began - item.renewed_at < self._lease_s
-            }
+            standings = {item.lease.chunk_id: Standing.HELD for item in held if began - item.renewed_at < self._lease_s}
         else:
             for item in held:
                 item.renewed_at = began

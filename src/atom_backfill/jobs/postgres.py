@@ -121,7 +121,8 @@ class PostgresControl:
             active = await tx.fetch_one(SQL["find_active_job"], keys)
             if active is not None:
                 raise RefusedError(
-                    "job_active", f"job {active['id']} of this account is {active['status']}; cancel it or let it finish"
+                    "job_active",
+                    f"job {active['id']} of this account is {active['status']}; cancel it or let it finish",
                 )
             await tx.execute(SQL["insert_job"], {**keys, **_job_values(plan)})
             for chunk in plan.chunks:
@@ -224,9 +225,7 @@ async def add_chunks(tx: Transaction, lease: Lease, chunks: Sequence[ChunkPlan])
         await tx.execute(SQL["notify_work"], {"lane": Lane.INGEST})
 
 
-async def insert_chunk(
-    tx: Transaction, tenant: TenantId, job: JobId, account: AccountId, chunk: ChunkPlan
-) -> None:
+async def insert_chunk(tx: Transaction, tenant: TenantId, job: JobId, account: AccountId, chunk: ChunkPlan) -> None:
     """Add a chunk to a job, once: the same chunk id again changes nothing."""
     await tx.execute(
         SQL["insert_chunk"],

@@ -180,5 +180,8 @@ class Worker:
                 )
             case Quarantine() | FailJob():
                 self._log.error(
-                    "chunk given up", outcome=type(outcome).__name__.lower(), error_code=outcome.code, error=outcome.error
+                    "chunk given up",
+                    outcome=type(outcome).__name__.lower(),
+                    error_code=outcome.code,
+                    error=outcome.error,
                 )

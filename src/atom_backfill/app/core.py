@@ -1,0 +1,121 @@
+"""Opens the product: database, vault, tenants, and what works for one tenant."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cached_property
+from uuid import UUID
+
+from atom_backfill.access.postgres import PostgresTenants
+from atom_backfill.access.tenants import LOCAL, Tenant, Tenants
+from atom_backfill.access.vault import Binding, Vault, make_master_key, parse_master_key
+from atom_backfill.app.mailboxes import Mailboxes
+from atom_backfill.app.memories import Memories
+from atom_backfill.app.outside import Outside
+from atom_backfill.archive.postgres import PostgresArchive
+from atom_backfill.backfill.postgres import PostgresLedger
+from atom_backfill.backfill.reader import JobReader
+from atom_backfill.db.embedded import EmbeddedPostgres
+from atom_backfill.db.migrate import Migrator
+from atom_backfill.db.pool import Database
+from atom_backfill.errors import NeedsOwnerError
+from atom_backfill.jobs.control import Control
+from atom_backfill.jobs.job import TenantId
+from atom_backfill.jobs.postgres import PostgresControl
+from atom_backfill.settings import Settings
+from atom_backfill.sources.postgres import PostgresAccounts
+
+MASTER_KEY_FILE = "master.key"
+POSTGRES_FOLDER = "postgres"
+
+
+class App:
+    """The product, opened. Use `open_app`."""
+
+    def __init__(self, settings: Settings, outside: Outside, database: Database) -> None:
+        self.settings = settings
+        self.outside = outside
+        self.database = database
+        self.tenants = Tenants(PostgresTenants(database), outside.new_id)
+        self.memories = Memories(settings)
+        self.ledger = PostgresLedger(database)
+        self.mailboxes = Mailboxes(settings, outside, database, self.accounts)
+
+    @cached_property
+    def vault(self) -> Vault:
+        """The vault, with the master key of the settings or of the home, made if there is none."""
+        if self.settings.master_key is not None:
+            return Vault([parse_master_key(self.settings.master_key)])
+        return Vault([make_master_key(self.settings.home / MASTER_KEY_FILE)])
+
+    def accounts(self, tenant: TenantId) -> PostgresAccounts:
+        """Return a tenant's accounts."""
+        return PostgresAccounts(self.database, tenant, _Sealer(self))
+
+    async def tenant(self, named: str | None = None) -> Tenancy:
+        """Return what works for one tenant: the one named, or that of the settings. Raises NotFoundError."""
+        name = named or self.settings.tenant
+        found = await (self.tenants.ensure(LOCAL) if name == LOCAL else self.tenants.resolve(name))
+        return Tenancy(self, found)
+
+
+class Tenancy:
+    """What works for one tenant."""
+
+    def __init__(self, app: App, tenant: Tenant) -> None:
+        self.app = app
+        self.id = TenantId(tenant.id)
+        self.name = tenant.name
+        self.accounts = app.accounts(self.id)
+        self.archive = PostgresArchive(app.database, self.id)
+        self.jobs = JobReader(app.database, self.id)
+        self.control = Control(PostgresControl(app.database), self.id, app.outside.new_id)
+
+
+@asynccontextmanager
+async def open_app(settings: Settings, outside: Outside | None = None) -> AsyncIterator[App]:
+    """Open the product with its schema brought up to date, and close what was opened.
+
+    Raises NeedsOwnerError and RetryLaterError with what to do where the home, the database or the schema is unfit.
+    """
+    async with AsyncExitStack() as stack:
+        url = settings.database_url or await _embedded(settings, stack)
+        database = await stack.enter_async_context(await Database.open(url))
+        await Migrator(database).ensure_current()
+        app = App(settings, outside or Outside(), database)
+        stack.push_async_callback(app.mailboxes.close)
+        yield app
+
+
+def embedded_server(settings: Settings) -> EmbeddedPostgres:
+    """Return the embedded server of the home, not started."""
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise NeedsOwnerError(
+            "home_unwritable",
+            f"The home folder {settings.home} cannot be made: {error.strerror}. Set ATOM_HOME to a folder of yours.",
+        ) from None
+    return EmbeddedPostgres(settings.home / POSTGRES_FOLDER, bin_dir=settings.postgres_bin)
+
+
+async def _embedded(settings: Settings, stack: AsyncExitStack) -> str:
+    server = embedded_server(settings)
+    url = await asyncio.to_thread(server.start)
+    stack.push_async_callback(asyncio.to_thread, server.close)
+    return url
+
+
+class _Sealer:
+    """The vault, for rows of the table `secrets`; opened only when there is a secret."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def seal(self, tenant: UUID, row: str, plain: bytes) -> bytes:
+        return self._app.vault.seal(Binding(tenant, "secrets", row, "sealed"), plain)
+
+    def open(self, tenant: UUID, row: str, sealed: bytes) -> bytes:
+        return self._app.vault.open(Binding(tenant, "secrets", row, "sealed"), sealed)

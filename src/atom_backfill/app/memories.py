@@ -1,0 +1,57 @@
+"""Opens the embedder and each tenant's passages, when first needed: their libraries take a second to import."""
+
+from __future__ import annotations
+
+import asyncio
+
+from atom_backfill.errors import SignInNeededError
+from atom_backfill.jobs.job import TenantId
+from atom_backfill.memory.ports import Embedder, PassageIndex
+from atom_backfill.settings import Settings
+
+
+class Memories:
+    """The one embedder of the process, and an open index for each tenant."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._embedder: Embedder | None = None
+        self._indexes: dict[TenantId, PassageIndex] = {}
+        self._opening = asyncio.Lock()
+
+    async def embedder(self) -> Embedder:
+        """Return the embedder that the settings name. Raises SignInNeededError where its key is missing."""
+        async with self._opening:
+            if self._embedder is None:
+                self._embedder = await asyncio.to_thread(self._make_embedder)
+            return self._embedder
+
+    async def index(self, tenant: TenantId) -> PassageIndex:
+        """Return the tenant's passages. Raises NeedsOwnerError where another embedder made them."""
+        embedder = await self.embedder()
+        async with self._opening:
+            if tenant not in self._indexes:
+                from atom_backfill.memory.lance import open_index
+
+                self._indexes[tenant] = await open_index(
+                    self._settings.memory_uri, tenant, embedder.identity, embedder.dim
+                )
+            return self._indexes[tenant]
+
+    def opened(self) -> tuple[TenantId, ...]:
+        """Return the tenants whose memory this process has open."""
+        return tuple(self._indexes)
+
+    def _make_embedder(self) -> Embedder:
+        if self._settings.embedder == "openai":
+            return self._openai()
+        from atom_backfill.memory.minilm import MiniLM
+
+        return MiniLM(threads=self._settings.threads or None)
+
+    def _openai(self) -> Embedder:
+        if self._settings.openai_api_key is None:
+            raise SignInNeededError(
+                "key_missing", "ATOM_EMBEDDER=openai needs a key: set ATOM_OPENAI_API_KEY, or use ATOM_EMBEDDER=minilm."
+            )
+        raise NotImplementedError

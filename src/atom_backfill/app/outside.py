@@ -1,0 +1,21 @@
+"""What comes from outside and tests replace: time, ids, chance, and what happens between two steps of a page."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+from atom_backfill.backfill.ports import FaultPoint, no_faults
+from atom_backfill.clock import Clock, SystemClock
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The defaults are the real world's."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    new_id: Callable[[], UUID] = uuid4
+    rng: random.Random = field(default_factory=random.Random)
+    reached: FaultPoint = no_faults

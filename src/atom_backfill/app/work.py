@@ -1,0 +1,104 @@
+"""Puts a worker together: heartbeat, handlers, duties, and ears for notifications."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import replace
+
+from atom_backfill.app.core import App
+from atom_backfill.app.reading import read_items
+from atom_backfill.backfill.handler import ingest_handler
+from atom_backfill.backfill.page import Parts
+from atom_backfill.backfill.reading import Reading
+from atom_backfill.db.listening import Listening, Notified, listen
+from atom_backfill.db.renewal import RenewalConnection
+from atom_backfill.errors import SkipItemError
+from atom_backfill.jobs.duties import Duty, do_duties, reaper
+from atom_backfill.jobs.heartbeat import Heartbeat
+from atom_backfill.jobs.job import Lane, Lease, TenantId
+from atom_backfill.jobs.postgres import PostgresDuties, PostgresJobStore, PostgresRenewals
+from atom_backfill.jobs.worker import Worker, WorkerOptions
+from atom_backfill.mail.door import Limits
+from atom_backfill.sandbox.process import Sandbox, SandboxLimits
+from atom_backfill.sources.ports import RawItem
+
+UPKEEP_EVERY_S = 20.0
+
+
+def worker_name(app: App) -> str:
+    """Name a worker for people: where it runs, and something that no other has."""
+    return f"{socket.gethostname()}:{os.getpid()}:{app.outside.new_id().hex[:6]}"
+
+
+async def run_worker(app: App, stop: asyncio.Event, options: WorkerOptions) -> None:
+    """Work until `stop` is set, or with `options.drain` until nothing is left to do."""
+    settings, outside = app.settings, app.outside
+    memory = settings.parse_memory_mb * 1_000_000
+    sandbox = Sandbox(SandboxLimits(memory_bytes=memory))
+    store = PostgresJobStore(app.database)
+    wake = asyncio.Event()
+    renewals = PostgresRenewals(RenewalConnection(app.database.url))
+    with Heartbeat(renewals, outside.clock) as heartbeat:
+        handlers = {Lane.INGEST: ingest_handler(await _parts(app, sandbox))}
+        lanes = tuple(lane for lane in options.lanes if lane in handlers)
+        worker = Worker(store, handlers, heartbeat, wake, outside.clock, outside.rng, replace(options, lanes=lanes))
+        reaping = reaper(store)
+
+        def duties() -> list[Duty]:
+            return [reaping, *(_upkeep(app, tenant) for tenant in app.memories.opened())]
+
+        others = (
+            asyncio.create_task(_listen(app, wake, heartbeat)),
+            asyncio.create_task(do_duties(duties, PostgresDuties(app.database), options.name, outside.clock)),
+        )
+        try:
+            await worker.run(stop)
+        finally:
+            for other in others:
+                other.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            await sandbox.aclose()
+
+
+async def _parts(app: App, sandbox: Sandbox) -> Parts:
+    limits = Limits(body_characters=app.settings.body_characters)
+
+    async def read(lease: Lease, items: Sequence[RawItem]) -> Sequence[Reading | SkipItemError]:
+        kind = await app.mailboxes.kind(lease)
+        return await read_items(sandbox, kind, limits, items)
+
+    return Parts(
+        ledger=app.ledger,
+        source=app.mailboxes.source,
+        read=read,
+        memory=app.memories.index,
+        embedder=await app.memories.embedder(),
+        clock=app.outside.clock,
+        reached=app.outside.reached,
+    )
+
+
+async def _listen(app: App, wake: asyncio.Event, heartbeat: Heartbeat) -> None:
+    """Wake the worker for new work, and the heartbeat for a pause or a cancellation; polling covers what is missed."""
+    url = app.settings.direct_url or app.database.url
+    async for heard in listen(url, ("atom_work", "atom_control"), app.outside.clock):
+        match heard:
+            case Notified(channel="atom_control"):
+                heartbeat.poke()
+            case Notified() | Listening():
+                wake.set()
+            case _:
+                pass
+
+
+def _upkeep(app: App, tenant: TenantId) -> Duty:
+    """Keep one tenant's memory compact and its indexes complete, by one worker at a time."""
+
+    async def run() -> None:
+        index = await app.memories.index(tenant)
+        await index.upkeep()
+
+    return Duty(f"upkeep:{tenant}", UPKEEP_EVERY_S, run)
