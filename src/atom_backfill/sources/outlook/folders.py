@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import unicodedata
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
@@ -11,6 +10,7 @@ from atom_backfill.errors import NeedsOwnerError, NotFoundError, RetryLaterError
 from atom_backfill.mail.message import FolderId
 from atom_backfill.sources.outlook.client import GraphClient
 from atom_backfill.sources.outlook.items import usable_id
+from atom_backfill.sources.paths import PathNames, segment
 from atom_backfill.sources.ports import Folder
 
 WELL_KNOWN = (
@@ -47,15 +47,6 @@ async def find_folders(client: GraphClient) -> tuple[Folder, ...]:
         lists = await _together(*(_list(client, ("mailFolders", folder, "childFolders")) for folder, _ in level))
         level = [below for (_, path), items in zip(level, lists, strict=True) for below in tree.add(items, parent=path)]
     return tree.folders()
-
-
-def clean_name(value: object) -> str:
-    """Make a display name one segment of a path: no control characters, a slash or backslash escaped."""
-    text = value if isinstance(value, str) else ""
-    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    text = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text[:256])
-    text = " ".join("".join(c for c in text if unicodedata.category(c) != "Cf").split())
-    return unicodedata.normalize("NFC", text).replace("\\", "\\\\").replace("/", "\\/") or "(no name)"
 
 
 async def _well_known_id(client: GraphClient, name: str) -> str | None:
@@ -102,14 +93,14 @@ class _Tree:
         self._known = known
         self._seen: set[str] = set()
         self._folders: dict[str, Folder] = {}
-        self._paths: set[str] = set()
+        self._names = PathNames()
 
     def add_root(self, item: dict[str, Any]) -> None:
         found = usable_id(item)
         count = item.get("totalItemCount")
         self._seen.add(found or "")
         if found and isinstance(count, int) and count > 0:
-            path = self._free("(root)")
+            path = self._names.free("(root)")
             self._folders[found] = Folder(FolderId(found), path, "msgfolderroot", messages_hint=count)
 
     def add(self, items: Iterable[Any], *, parent: str) -> list[tuple[str, str]]:
@@ -132,21 +123,14 @@ class _Tree:
         return tuple(self._folders.values())
 
     def _folder(self, item: dict[str, Any], parent: str) -> Folder:
-        name = clean_name(item.get("displayName"))
+        shown = item.get("displayName")
+        name = segment(shown if isinstance(shown, str) else "")
         count = item.get("totalItemCount")
         return Folder(
             folder_id=FolderId(item["id"]),
-            path=self._free(f"{parent}/{name}" if parent else name),
+            path=self._names.free(f"{parent}/{name}" if parent else name),
             well_known=self._known.get(item["id"], ""),
             messages_hint=count if isinstance(count, int) and count >= 0 else None,
             hidden=item.get("isHidden") is True,
             search=str(item.get("@odata.type", "")).casefold().endswith("mailsearchfolder"),
         )
-
-    def _free(self, path: str) -> str:
-        free, number = path, 1
-        while free.casefold() in self._paths:
-            number += 1
-            free = f"{path} ({number})"
-        self._paths.add(free.casefold())
-        return free
