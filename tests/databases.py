@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from os import getpid
 from pathlib import Path
+from tempfile import gettempdir
 
 import psycopg
 from psycopg import sql
@@ -87,7 +88,7 @@ class TestServer:
 @contextmanager
 def running_server(home: Path) -> Iterator[TestServer]:
     """Use the run's server, starting it if this worker is the first; the last worker removes it."""
-    embedded = EmbeddedPostgres(home, durable=False)
+    embedded = EmbeddedPostgres(home, elsewhere=[Path(gettempdir())], durable=False)
     embedded.start()
     try:
         server = TestServer(embedded)

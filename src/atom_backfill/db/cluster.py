@@ -53,7 +53,8 @@ SETTINGS = {
     "log_lock_waits": "off",
     "log_autovacuum_min_duration": "-1",
 }
-THROWAWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# Loses nothing when the server is killed, only when the machine is.
+THROWAWAY = {"fsync": "off", "full_page_writes": "off"}
 LOG_LIMIT = 1_000_000
 # What a server says while the orphans of a killed one are still leaving.
 PASSING = ("is still in use", "already exists")
@@ -185,6 +186,8 @@ class Cluster:
             return
         for mode in ("fast", "immediate"):
             if programs.run("pg_ctl", "stop", "-s", "-w", "-t", "30", "-m", mode, "-D", self._place.data) == 0:
+                with suppress(OSError):
+                    Path(address.sockets).rmdir()
                 return
         if self.state() is not ServerState.DOWN:
             raise RetryLaterError(
@@ -202,25 +205,19 @@ class Cluster:
         made = programs.run(
             "initdb",
             *("-D", work / "data", "-U", SUPERUSER, "-A", "scram-sha-256", f"--pwfile={secret}"),
-            *("--encoding=UTF8", "--data-checksums", *locale),
-            *(() if self._durable else ("--no-sync",)),
-        )  # fmt: skip
+            *("--encoding=UTF8", "--data-checksums", "--no-sync", *locale),
+        )
         # Single-user mode asks for no password and needs no server. The password is ours: letters, digits, - and _.
         roles = (
             f"CREATE ROLE {OWNER} LOGIN CREATEROLE CREATEDB PASSWORD '{password}'\n"
             f"CREATE DATABASE {DATABASE} OWNER {OWNER}\n"
         )
-        single = (
-            "--single",
-            "-D",
-            work / "data",
-            "-c",
-            "exit_on_error=on",
-            "-c",
-            "log_min_error_statement=panic",
-            SUPERUSER,
-        )
+        options = ("-c", "fsync=off", "-c", "exit_on_error=on", "-c", "log_min_error_statement=panic")
+        single = ("--single", "-D", work / "data", *options, SUPERUSER)
         if made != 0 or programs.run("postgres", *single, stdin=roles) != 0:
+            raise _explained("could not be made", self._log_since(0), self._place.log)
+        # All of it goes to the disk once, at the end.
+        if self._durable and programs.run("initdb", "--sync-only", "-D", work / "data") != 0:
             raise _explained("could not be made", self._log_since(0), self._place.log)
 
     def _arguments(self) -> list[str | Path]:

@@ -31,6 +31,7 @@ from atom_backfill.db.placement import (
     find,
     home_keeper,
     known_accounts,
+    left_behind,
     make_base,
     open_append,
     settle,
@@ -49,13 +50,18 @@ class StopOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedStatus:
-    """What is there now. Folders are None before the first start."""
+    """What is there now. Folders are None before the first start.
+
+    `left_behind`: data of an earlier home at this path, which was deleted while its data lay elsewhere. It is never
+    deleted by itself, since the home may only have been moved away for a while.
+    """
 
     state: ServerState
     in_use: bool
     keep_up: bool
     data_folder: Path | None
     log: Path | None
+    left_behind: tuple[Path, ...] = ()
 
 
 class EmbeddedPostgres:
@@ -157,13 +163,15 @@ class EmbeddedPostgres:
         """Say what is there; makes nothing."""
         with _owner_errors(self._home):
             place = find(self._home) if self._home.is_dir() else None
+            lost = left_behind(self._home, self._elsewhere)
             if place is None:
-                return EmbeddedStatus(ServerState.DOWN, in_use=False, keep_up=False, data_folder=None, log=None)
+                return EmbeddedStatus(ServerState.DOWN, False, False, data_folder=None, log=None, left_behind=lost)
             in_use = False
             if place.users_lock.exists():
                 with self._exclusive(), open_append(place.users_lock, place.keeper) as users:
                     in_use = not _alone(users)
-            return EmbeddedStatus(Cluster(place).state(), in_use, place.keep_up.exists(), place.data, place.log)
+            state = Cluster(place).state()
+            return EmbeddedStatus(state, in_use, place.keep_up.exists(), place.data, place.log, lost)
 
     def destroy(self) -> bool:
         """Stop being a user and delete the server with all it holds, unless others use it. For demos and tests."""

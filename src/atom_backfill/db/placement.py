@@ -173,6 +173,13 @@ def home_keeper(home: Path) -> Account | None:
     return Account(owner.st_uid, owner.st_gid) if os.geteuid() == 0 and owner.st_uid != 0 else None
 
 
+def left_behind(home: Path, parents: Sequence[Path]) -> tuple[Path, ...]:
+    """Return root's folders elsewhere that were this home's once, and are not now."""
+    place = find(home) if home.is_dir() else None
+    found = [folder for parent in parents for folder in parent.glob(f"{_name_elsewhere(home)}-*")]
+    return tuple(folder for folder in found if folder.lstat().st_uid == 0 and not (place and place.root == folder))
+
+
 def prove(path: Path, uid: int, kind: Callable[[int], bool] = stat.S_ISDIR) -> None:
     """Refuse `path` unless it is really a folder (or `kind`), of `uid`, that nobody else may write to."""
     found = path.lstat()
@@ -233,10 +240,9 @@ def _decide(base: Path, home: Path, accounts: Callable[[], Iterable[Account]], e
 
 
 def _make_elsewhere(home: Path, account: Account, parents: Sequence[Path]) -> Path:
-    name = "atom-backfill-" + hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
     for parent in parents:
         # A random end: an older folder of this name belongs to a home that was deleted; it is left alone.
-        folder = parent / f"{name}-{secrets.token_hex(4)}"
+        folder = parent / f"{_name_elsewhere(home)}-{secrets.token_hex(4)}"
         try:
             folder.mkdir(mode=0o711)
         except OSError:
@@ -250,6 +256,10 @@ def _make_elsewhere(home: Path, account: Account, parents: Sequence[Path]) -> Pa
         f"The server's account (user id {account.uid}) cannot reach {home}, and no folder could be made for it below "
         f"{', '.join(map(str, parents))}. Set ATOM_HOME to a folder below world-traversable ones, or set DATABASE_URL.",
     )
+
+
+def _name_elsewhere(home: Path) -> str:
+    return "atom-backfill-" + hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
 
 
 def _write(path: Path, text: str, keeper: Account | None) -> None:
