@@ -11,7 +11,8 @@ from atom_backfill.mail.findings import find
 from atom_backfill.mail.html import RENDERER, looks_like_html, render_html, render_plain
 from atom_backfill.mail.message import Message
 from atom_backfill.mail.passages import TARGET_TOKENS, cut_passages
-from atom_backfill.mail.quotes import CUTTER, cut_quotes
+from atom_backfill.mail.quotes import CUTTER, Circumstances, cut_quotes
+from atom_backfill.mail.references import subject_purpose
 from atom_backfill.mail.writer import Rendering
 
 CLEANER = f"clean-r{RENDERER}-q{CUTTER}-p{TARGET_TOKENS}"
@@ -21,7 +22,7 @@ CLEANER = f"clean-r{RENDERER}-q{CUTTER}-p{TARGET_TOKENS}"
 def clean(message: Message, limits: Limits) -> Digest:
     """Read everything out of a message that the record and the memory keep. Pure; raises nothing on odd mail."""
     rendering = render(message, limits)
-    segments = cut_quotes(rendering, message.subject)
+    segments = cut_quotes(rendering, _circumstances(message))
     passages, fewer_passages = cut_passages(rendering.text, segments, limit=limits.passages)
     findings, fewer_findings = find(message, rendering, segments, limit=limits.findings)
     cuts = {
@@ -40,6 +41,15 @@ def clean(message: Message, limits: Limits) -> Digest:
         bulk=is_bulk(message),
         machine=is_machine(message),
         notes=notes,
+    )
+
+
+def _circumstances(message: Message) -> Circumstances:
+    purpose = subject_purpose(message.subject)
+    return Circumstances(
+        author=message.from_ or message.sender,
+        reply=purpose == "reply" or (not purpose and bool(message.references)),
+        forward=purpose == "forward",
     )
 
 

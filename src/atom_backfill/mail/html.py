@@ -10,7 +10,7 @@ from html import unescape
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from atom_backfill.mail.door import Limits, repair
-from atom_backfill.mail.vocabulary import words
+from atom_backfill.mail.vocabulary import phrases, words
 from atom_backfill.mail.writer import Link, Mark, MarkKind, Rendering, Writer
 
 RENDERER = 1
@@ -111,6 +111,9 @@ class _Walk:
         if tag == "blockquote" and not _INDENT.search(attributes.get("style") or ""):
             writer.indent("> ")
             undo.append(writer.outdent)
+        elif tag in _INDENTABLE and _INDENTED.search(attributes.get("style") or ""):
+            writer.indent("    ")
+            undo.append(writer.outdent)
         elif tag == "pre":
             self._pre += 1
             undo.append(self._end_pre)
@@ -210,6 +213,10 @@ _BLOCKS = words(
     """
 )
 _VOID = frozenset(["br", "hr", "img"])
+_INDENTABLE = frozenset(["div", "blockquote"])
+_INDENTED = re.compile(
+    r"margin-left\s*:\s*(?:[3-9]\d|1\d\d)px|margin\s*:\s*0\w*\s+0\w*\s+0\w*\s+(?:[3-9]\d|1\d\d)px", re.IGNORECASE
+)
 _LISTS = frozenset(["ul", "ol", "menu"])
 _CELLS = frozenset(["td", "th"])
 _SPACED = words(
@@ -221,20 +228,22 @@ _DOCUMENT = re.compile(
     r"\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype\s+html|html|head|body|div|table|p|meta|span)\b[^>]{0,2000}>",
     re.IGNORECASE,
 )
-_KNOWN_TAG = re.compile(
-    r"<(?:/|!)?(?:html|head|body|div|p|br|span|table|tr|td|a|b|i|u|em|strong|font|ul|ol|li|img|pre|h[1-6]|hr|style|center"
-    r"|blockquote|meta|doctype|title|tt|code|sub|sup|small|big)\b[^<>]{0,4000}>",
-    re.IGNORECASE,
+_KNOWN_TAG = phrases(
+    r"""
+    <(?:/|!)?(?:html|head|body|div|p|br|span|table|tr|td|a|b|i|u|em|strong|font|ul|ol|li|img|pre|h[1-6]|hr|style
+    center|blockquote|meta|doctype|title|tt|code|sub|sup|small|big)\b[^<>]{0,4000}>
+    """
 )
 # Plain text that was put into HTML without escaping: <ann@example.org>, <https://example.org>.
 _BRACKETED_ADDRESS = re.compile(r"<(?=(?:mailto:|https?://)?[^\s<>\"'=/]{1,200}[@/][^\s<>\"'=]{1,200}>)", re.IGNORECASE)
 _INDENT = re.compile(
     r"border:\s*none.{0,80}margin:?[^;]{0,20}40px|margin:\s*0[^;]{0,20}40px.{0,40}border:\s*(?:none|0)", re.IGNORECASE
 )
-_HIDDEN = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all|font-size\s*:\s*[0-2](?:\.\d+)?(?:px|pt|em|%)?\s*(?:;|!|$)"
-    r"|(?:^|[;\s])(?:max-height|opacity)\s*:\s*0(?:\.0+)?(?:px|%)?\s*(?:;|!|$)",
-    re.IGNORECASE,
+_HIDDEN = phrases(
+    r"""
+    display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all|font-size\s*:\s*[0-2](?:\.\d+)?(?:px|pt|em
+    %)?\s*(?:;|!|$)|(?:^|[;\s])(?:max-height|opacity)\s*:\s*0(?:\.0+)?(?:px|%)?\s*(?:;|!|$)
+    """
 )
 _WHITE = r"\s*(?:#fff(?:fff)?\b|white\b|rgb\(\s*255\s*,\s*255\s*,\s*255\s*\))"
 _WHITE_TEXT = re.compile(rf"(?:^|[;\s])color\s*:{_WHITE}", re.IGNORECASE)

@@ -1,44 +1,124 @@
-"""Which lines of a rendering are new, and which are history, signature or boilerplate."""
+"""Which lines of a rendering are new, and which are history, signature, boilerplate or data."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
+from dataclasses import dataclass
 
+from atom_backfill.mail.blobs import mark_blobs
+from atom_backfill.mail.boilerplate import mark_boilerplate, mark_warning
 from atom_backfill.mail.digest import Segment, SegmentKind
-from atom_backfill.mail.writer import Rendering
+from atom_backfill.mail.history import mark_history
+from atom_backfill.mail.lines import Line, new_runs, split_lines
+from atom_backfill.mail.message import Address
+from atom_backfill.mail.signatures import author_names, mark_signature
+from atom_backfill.mail.writer import MarkKind, Rendering
 
 CUTTER = 1
+"""Raised whenever the same rendering would be cut differently."""
 
 
-def cut_quotes(rendering: Rendering, subject: str) -> tuple[Segment, ...]:
-    """Tell segments apart, in order, covering the text without gaps."""
-    text = rendering.text
-    lines = text.splitlines(keepends=True) if "\x0b" not in text else text.split("\n")
-    kinds: list[SegmentKind] = []
-    tail = False
-    for index, line in enumerate(lines):
-        if not tail and (_HEADER_BLOCK.match("".join(lines[index : index + 6]))):
-            tail = True
-        if tail or line.lstrip().startswith(">"):
-            kinds.append(SegmentKind.QUOTE)
-        else:
-            kinds.append(SegmentKind.NEW)
-    return _segments(lines, kinds)
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What is known of a mail besides its text: who wrote it, and whether it answers or passes on another."""
+
+    author: Address | None = None
+    reply: bool = False
+    forward: bool = False
 
 
-def _segments(lines: list[str], kinds: list[SegmentKind]) -> tuple[Segment, ...]:
+def cut_quotes(rendering: Rendering, about: Circumstances) -> tuple[Segment, ...]:
+    """Tell segments apart, in order, covering the text without gaps. Never leaves nothing new of a mail's own words."""
+    lines = split_lines(rendering.text)
+    mark_blobs(rendering.text, lines)
+    mark_history(lines, forward=about.forward)
+    _mark_by_structure(lines, rendering)
+    _mark_ends(lines, author_names(about.author))
+    _rescue(lines, reply=about.reply)
+    return _segments(lines)
+
+
+def _mark_by_structure(lines: list[Line], rendering: Rendering) -> None:
+    """Believe what the mail program's own HTML says, where the words did not say it already."""
+    for mark in rendering.marks:
+        kind = _STRUCTURE[mark.kind]
+        inside = [line for line in lines if mark.start <= line.start < mark.end and line.end <= mark.end + 1]
+        if mark.kind is MarkKind.SIGNATURE and mark.end - mark.start > _LONGEST_SIGNATURE:
+            continue
+        for line in inside:
+            if line.kind is SegmentKind.NEW:
+                line.kind = kind
+
+
+def _mark_ends(lines: list[Line], names: frozenset[str]) -> None:
+    """Look at the end of each run of new lines for footers, disclaimers and signatures."""
+    runs = new_runs(lines)
+    if not runs:
+        return
+    mark_warning(lines, runs[0])
+    for number, run in enumerate(runs):
+        left = mark_boilerplate(lines, run)
+        ends = number == len(runs) - 1 or _closes(lines, run.last)
+        mark_signature(lines, left, names, last=ends)
+
+
+def _closes(lines: list[Line], at: int) -> bool:
+    """Tell whether unmarked history, which nobody writes into, follows."""
+    return any(line.kind is SegmentKind.QUOTE and not line.depth and line.bare for line in lines[at + 1 : at + 12])
+
+
+def _rescue(lines: list[Line], *, reply: bool) -> None:
+    """Give words back where nothing new would be left.
+
+    First a signature, then what no mark shows to be quoted (an answer written under it, say), then everything, but
+    never in an answer what carries quote marks.
+    """
+    if any(line.kind is SegmentKind.NEW and _has_words(line) for line in lines):
+        return
+    for wanted in (_is_signature, _is_unmarked, _is_outermost(lines)):
+        if wanted is not _is_unmarked and reply and wanted is not _is_signature:
+            return
+        back = [line for line in lines if wanted(line)]
+        if any(map(_has_words, back)):
+            for line in back:
+                line.kind = SegmentKind.NEW
+            return
+
+
+def _is_signature(line: Line) -> bool:
+    return line.kind is SegmentKind.SIGNATURE
+
+
+def _is_unmarked(line: Line) -> bool:
+    return line.kind is SegmentKind.QUOTE and not line.depth
+
+
+def _is_outermost(lines: list[Line]) -> Callable[[Line], bool]:
+    depth = min((line.depth for line in lines if line.kind in _BORROWED and _has_words(line)), default=0)
+    return lambda line: line.kind in _BORROWED and (line.depth == depth or not line.bare)
+
+
+def _has_words(line: Line) -> bool:
+    return any(map(str.isalnum, line.bare))
+
+
+def _segments(lines: list[Line]) -> tuple[Segment, ...]:
+    """Join lines of one kind; an empty line is of the kind of the line before it."""
     segments: list[Segment] = []
-    at = 0
-    for line, kind in zip(lines, kinds, strict=True):
-        end = at + len(line)
+    first = next((line.kind for line in lines if line.bare or line.depth), SegmentKind.NEW)
+    for line in lines:
+        kind = line.kind if line.bare or line.depth else segments[-1].kind if segments else first
         if segments and segments[-1].kind is kind:
-            segments[-1] = Segment(kind, segments[-1].start, end)
+            segments[-1] = Segment(kind, segments[-1].start, line.end)
         else:
-            segments.append(Segment(kind, at, end))
-        at = end
+            segments.append(Segment(kind, line.start, line.end))
     return tuple(segments)
 
 
-_HEADER_BLOCK = re.compile(
-    r"(?:From|Von|De):[^\n]*\n(?:Sent|Date|Gesendet|Datum|Envoyé)[ \t]*:[^\n]*\n(?:To|An|À|Cc)[ \t]*:"
-)
+_LONGEST_SIGNATURE = 1_500
+_BORROWED = frozenset([SegmentKind.QUOTE, SegmentKind.FOOTER, SegmentKind.DISCLAIMER])
+_STRUCTURE = {
+    MarkKind.ATTRIBUTION: SegmentKind.ATTRIBUTION,
+    MarkKind.QUOTE: SegmentKind.QUOTE,
+    MarkKind.SIGNATURE: SegmentKind.SIGNATURE,
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from hashlib import blake2b
+from typing import Literal
 
 
 def message_ids(text: str) -> tuple[str, ...]:
@@ -23,16 +24,29 @@ def conversation_of(own_id: str, references: tuple[str, ...], subject: str) -> s
 def base_subject(subject: str) -> str:
     """Strip reply, forward and list prefixes: `Re: [team] AW: x` is `x`."""
     for _ in range(8):
-        stripped = _PREFIX.sub("", subject, count=1)
-        if stripped == subject:
+        match = _PREFIX.match(subject)
+        if not match:
             break
-        subject = stripped
+        subject = subject[match.end() :]
     return subject.strip()
 
 
+def subject_purpose(subject: str) -> Literal["reply", "forward", ""]:
+    """Tell what the outermost prefix of a subject says about the mail."""
+    for _ in range(4):
+        match = _PREFIX.match(subject)
+        if not match:
+            break
+        if match["reply"] or match["forward"]:
+            return "reply" if match["reply"] else "forward"
+        subject = subject[match.end() :]
+    return ""
+
+
 _ID = re.compile(r"<[^<>\s]{1,300}>")
+_REPLY = "re|aw|antw|antwort|sv|vs|res|rif|r|odp|ynt|ilt|atb|bls|回复|答复|返信|回覆|отв|на|απ"
+_FORWARD = "fwd?|wg|tr|rv|enc|i|pd|vl|vb|vidarebefordrat|doorst|doorgestuurd|转发|転送|轉寄|пер|プ|πρ|továbbítás|ilet"
 _PREFIX = re.compile(
-    r"^\s*(?:(?:re|fwd?|aw|wg|sv|vs|vl|vb|tr|rv|res|enc|rif|i|odp|pd|ynt|ilt|antw|doorst|antwort|回复|答复|转发|返信|転送|回覆|轉寄|отв|на)"
-    r"\s*(?:\[\d{1,3}\]|\(\d{1,3}\)|\^\d{1,3})?\s*[:：]|\[[^\]\n]{1,40}\])\s*",
+    rf"\s*(?:(?:(?P<reply>{_REPLY})|(?P<forward>{_FORWARD}))\s*(?:\[\d{{1,3}}\]|\(\d{{1,3}}\)|\^\d{{1,3}})?\s*[:：]|\[[^\]\n]{{1,40}}\])\s*",
     re.IGNORECASE,
 )

@@ -52,38 +52,43 @@ class Writer:
         self._length = 0
         self._newlines = 2
         self._space = False
+        self._invisible = False
         self._prefixes: list[str] = []
         self._bullet = ""
         self.flat = 0
         self.truncated = False
 
     def words(self, text: str) -> None:
-        """Write text whose white space means no more than a space."""
-        stripped = _SPACES.sub(" ", text)
-        if stripped == " ":
+        """Write text whose white space means no more than a space; spaces that do not break keep their number."""
+        folded = _SPACES.sub(" ", text)
+        words = folded.strip()
+        if not words:
+            # A paragraph of nothing but an unbreakable space is how mail programs leave a line empty.
+            self._invisible = self._invisible or folded.strip(" ") != ""
             self._space = True
             return
-        if not stripped:
-            return
-        self._space = self._space or stripped[0] == " "
-        trailing = stripped[-1] == " "
-        self._put(stripped.strip(" ").replace("\u00a0", " "))
-        self._space = trailing
+        first = folded.index(words[0])
+        if first:
+            lead = folded[:first].lstrip(" ") if self._newlines else ""
+            self._space = not lead
+            words = lead.replace("\u00a0", " ") + words
+        self._put(words.replace("\u00a0", " "))
+        self._space = first + len(words) < len(folded) or folded[-1].isspace()
 
     def verbatim(self, text: str) -> None:
         """Write text whose spaces and line ends all count."""
         for number, line in enumerate(text.split("\n")):
             if number:
                 self.newline()
-            if line:
-                self._put(line.replace("\u00a0", " "))
+            if line.strip():
+                self._put(line.rstrip().replace("\u00a0", " "))
 
     def newline(self) -> None:
         """End the line, or leave one empty; no more than two empty lines stand together."""
         if self.flat:
             self._space = True
             return
-        self._space = False
+        self._space = self._invisible = False
         if self._newlines < 3:
             self._raw("\n" if self._newlines == 0 or not self._prefixes else "".join(self._prefixes).rstrip() + "\n")
             self._newlines += 1
@@ -92,7 +97,7 @@ class Writer:
         """Begin a line unless one has just begun."""
         if self.flat:
             self._space = True
-        elif self._newlines == 0:
+        elif self._newlines == 0 or self._invisible:
             self.newline()
 
     def gap(self) -> None:
@@ -137,7 +142,7 @@ class Writer:
         self._bullet = "" if self._newlines else self._bullet
         self._raw(head + words)
         self._newlines = 0
-        self._space = False
+        self._space = self._invisible = False
 
     def _raw(self, text: str) -> None:
         room = self._limit - self._length
