@@ -48,7 +48,7 @@ def fragment(mail: Mail) -> str:
     own = "\n".join([*lead, *_blocks(mail, paragraph)])
     if style == "gmail":
         own = f'<div dir="ltr">{own}</div>'
-    if mail.parent is None or mail.inline:
+    if mail.parent is None or mail.inline or mail.relation == "new":
         return own
     return f"{own}\n{_quoted(mail, mail.parent, style)}"
 

@@ -8,13 +8,14 @@ from .mail import Mail
 from .quoting import TONGUES, attribution, header_block
 
 WRAPPED = frozenset({"thunderbird", "plain-inline"})
+_DASHED = WRAPPED | {"plain", "apple-text"}
 _BLOCK_RULES = {"original": "-----Original Message-----", "outlook-text": "_" * 32}
 
 
 def render(mail: Mail) -> str:
     """The whole plain-text body: new text, signature, and what is quoted; line ends are LF."""
     own = new_text(mail)
-    if mail.parent is None:
+    if mail.parent is None or mail.relation == "new":
         return own
     if mail.relation == "forward":
         return f"{own}\n\n{_forwarded(mail, mail.parent)}"
@@ -37,7 +38,8 @@ def signing(mail: Mail) -> list[str]:
     if mail.style == "mobile":
         return [*parts, _MOBILE.get(mail.sender.lang, _MOBILE["en"])]
     if mail.sign == "full" and mail.sender.org.name:
-        parts += [mail.sender.signature, mail.sender.org.disclaimer]
+        dashes = "-- \n" if mail.style in _DASHED else ""
+        parts += [dashes + mail.sender.signature, mail.sender.org.disclaimer]
     return parts
 
 

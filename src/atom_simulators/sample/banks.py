@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from random import Random
 
 
 @cache
@@ -16,13 +18,51 @@ def pieces(bank: str) -> Sequence[str]:
 
 
 @cache
-def words(bank: str, label: str) -> Sequence[str]:
-    """One labelled list of banks/<bank>.txt: the lines after `[label]`. Raises KeyError without such a label."""
-    sections: dict[str, list[str]] = {}
+def sections(bank: str) -> Mapping[str, Sequence[str]]:
+    """The labelled lists of banks/<bank>.txt: each line after `[label]` is one entry."""
+    found: dict[str, list[str]] = {}
     current: list[str] = []
     for line in "\n".join(pieces(bank)).splitlines():
         if line.startswith("[") and line.endswith("]"):
-            current = sections.setdefault(line[1:-1], [])
+            current = found.setdefault(line[1:-1], [])
         elif line.strip():
             current.append(line.strip())
-    return tuple(sections[label])
+    return found
+
+
+def fill(template: str, rng: Random, avoid: Collection[str] = ()) -> str:
+    """Fill `{label}` from the list of that name, or a number; equal slots get equal values, so `{part2}` is another.
+
+    Numbers: n 3-89, few 2-9, many 100-4,999, money, clock, ref, date. A value at the start of a sentence gets a
+    capital letter, and none of `avoid` is drawn. Raises KeyError for an unknown label.
+    """
+    values: dict[str, str] = {}
+
+    def value(match: re.Match[str]) -> str:
+        slot = match[1]
+        if slot not in values:
+            values[slot] = _draw(slot.rstrip("0123456789"), rng, avoid)
+        drawn = values[slot]
+        return drawn[0].upper() + drawn[1:] if _SENTENCE_START.search(template[: match.start()]) else drawn
+
+    return re.sub(r"\{([a-z]+\d?)\}", value, template)
+
+
+_SENTENCE_START = re.compile(r"(?:^|[.!?:] |\n(?:[-*] )?)$")
+
+
+def _draw(label: str, rng: Random, avoid: Collection[str]) -> str:
+    if label in _NUMBERS:
+        return _NUMBERS[label](rng)
+    return rng.choice([entry for entry in sections("slots")[label] if entry not in avoid])
+
+
+_NUMBERS: Mapping[str, Callable[[Random], str]] = {
+    "n": lambda rng: str(rng.randrange(3, 90)),
+    "few": lambda rng: str(rng.randrange(2, 10)),
+    "many": lambda rng: f"{rng.randrange(100, 5000):,}",
+    "money": lambda rng: f"£{rng.randrange(18, 9000):,}",
+    "clock": lambda rng: f"{rng.randrange(7, 19):02}:{rng.randrange(60):02}",
+    "ref": lambda rng: f"{rng.choice('ABCDEFHKLMNPRSTVWXYZ')}{rng.randrange(1000, 99999)}",
+    "date": lambda rng: f"{rng.randrange(1, 29)} {rng.choice(sections('slots')['month'])}",
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from importlib.resources import files
 
 
@@ -20,7 +21,10 @@ class Organisation:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who writes: `client` names the mail program, `lang` and `tz` shape its attribution lines."""
+    """Somebody who writes: `client` names the mail program, `lang` and `tz` shape its attribution lines.
+
+    `since` and `until` are the ISO dates of the first and last day in the organisation.
+    """
 
     key: str
     name: str
@@ -34,6 +38,8 @@ class Person:
     tz: str = "Europe/London"
     client: str = "plain"
     closing: str = ""
+    since: str = ""
+    until: str = "9999"
 
     @property
     def first_name(self) -> str:
@@ -64,10 +70,11 @@ class Cast:
         """Whose mailbox the sample is."""
         return self.people["maren"]
 
-    def colleagues(self) -> tuple[Person, ...]:
-        """The people of the owner's company, the owner left out, in file order."""
-        mine = self.owner
-        return tuple(p for p in self.people.values() if p.org == mine.org and p is not mine)
+    def colleagues(self, day: date) -> tuple[Person, ...]:
+        """The people of the owner's company on that day, the owner left out, in file order."""
+        mine, iso = self.owner, f"{day:%Y-%m-%d}"
+        everybody = (p for p in self.people.values() if p.org == mine.org and p is not mine)
+        return tuple(p for p in everybody if p.since <= iso <= p.until)
 
 
 def load_cast() -> Cast:

@@ -1,38 +1,83 @@
-"""Small questions among colleagues, and their answers."""
+"""Small questions among colleagues, weekly notes, and customers who need help."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from random import Random
+from datetime import timedelta
 
-from .banks import pieces, words
-from .cast import Cast
+from .banks import fill, sections
+from .cast import Person
+from .lot import Lot
 from .mail import Mail
 from .quoting import answer_subject
 
+CUSTOMERS = ("edwin", "lorna", "yannick", "maelle", "ines", "folkert", "sigrun")
 
-def exchange(rng: Random, key: str, when: datetime, cast: Cast) -> Sequence[Mail]:
+
+def exchange(lot: Lot) -> Sequence[Mail]:
     """A colleague asks the owner, or the owner a colleague; the piece's later parts answer in turn."""
-    subject, *turns = rng.choice(pieces("exchanges")).split("\n--\n")
-    other = rng.choice(cast.colleagues())
-    pair = (other, cast.owner) if rng.random() < 0.7 else (cast.owner, other)
-    slots = {name: rng.choice(words("slots", name)) for name in _SLOTS} | {"n": str(rng.randrange(3, 90))}
+    other = lot.rng.choice(lot.colleagues())
+    pair = (other, lot.cast.owner) if lot.rng.random() < 0.7 else (lot.cast.owner, other)
+    return _thread(lot, fill(lot.piece("exchanges"), lot.rng, _first_names(pair)), pair)
+
+
+def ticket(lot: Lot) -> Sequence[Mail]:
+    """A customer writes about a gauge, the owner answers."""
+    customer = lot.cast[lot.rng.choice(CUSTOMERS)]
+    bank = f"tickets_{customer.lang}"
+    return _thread(lot, fill(lot.piece(bank), lot.rng), (customer, lot.cast.owner))
+
+
+def weekly_note(lot: Lot) -> Sequence[Mail]:
+    """A colleague's notes of the week, put together from what happened."""
+    writer = lot.rng.choice(lot.colleagues())
+    happened = sections("weekly")["happened"]
+    start = lot.ordinal * 5
+    lines = [happened[(start + n) * 13 % len(happened)] for n in range(lot.rng.randrange(3, 6))]
+    opening, ending = (lot.rng.choice(sections("weekly")[part]) for part in ("opening", "ending"))
+    marker = lot.rng.choice(("- ", "* ", ""))
+    listed = ("\n" if marker else "\n\n").join(f"{marker}{line}" for line in lines)
+    text = fill(f"{opening}\n\n{listed}\n\n{ending}", lot.rng, _first_names((writer,)))
+    subject = lot.rng.choice(("Week {}", "Notes, week {}", "What happened in week {}", "Friday lines ({})"))
+    week = lot.when.isocalendar().week
+    return (
+        Mail(
+            lot.key,
+            lot.when,
+            writer,
+            (lot.cast.owner,),
+            subject.format(week),
+            text,
+            folder=lot.rng.choice(("Inbox", "Archive")),
+            sign=lot.rng.choice(("full", "short")),
+        ),
+    )
+
+
+def _first_names(people: Sequence[Person]) -> Sequence[str]:
+    return tuple(person.first_name for person in people)
+
+
+def _thread(lot: Lot, piece: str, pair: tuple[Person, Person]) -> Sequence[Mail]:
+    subject, *turns = piece.split("\n--\n")
+    when = lot.when
     mails: list[Mail] = []
-    for turn, text in enumerate(turns[: rng.randrange(1, len(turns) + 1)]):
+    for turn, text in enumerate(turns[: lot.rng.randrange(1, len(turns) + 1)]):
         sender, receiver = pair[turn % 2], pair[1 - turn % 2]
         parent = mails[-1] if mails else None
-        title = answer_subject(parent, sender) if parent else subject.format(**slots)
-        folder = "Sent Items" if sender is cast.owner else rng.choice(("Inbox", "Inbox", "Archive"))
         mails.append(
             Mail(
-                f"{key}/{turn}", when, sender, (receiver,), title, text.format(**slots),
-                parent=parent, relation="reply" if parent else "new", folder=folder,
-                sign="full" if turn == 0 and rng.random() < 0.3 else "short",
+                f"{lot.key}/{turn}",
+                when,
+                sender,
+                (receiver,),
+                answer_subject(parent, sender) if parent else subject,
+                text,
+                parent=parent,
+                relation="reply" if parent else "new",
+                folder="Sent Items" if sender is lot.cast.owner else lot.rng.choice(("Inbox", "Inbox", "Archive")),
+                sign="full" if turn < 2 and lot.rng.random() < 0.4 else "short",
             )
-        )  # fmt: skip
-        when += timedelta(minutes=rng.randrange(4, 300))
+        )
+        when += timedelta(minutes=lot.rng.randrange(4, 300))
     return mails
-
-
-_SLOTS = ("thing", "place", "port", "day", "part", "supplier", "person")
