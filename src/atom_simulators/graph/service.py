@@ -118,10 +118,10 @@ class Service:
 
     async def _batch(self, call: Call, ticket: Ticket, grant: Grant) -> Answer:
         ticket.operation = "batch"
-        if call.method != "POST":
-            raise method_not_allowed()
         if ticket.in_batch:
             raise unknown_segment("$batch")
+        if call.method != "POST":
+            raise method_not_allowed()
         self._strike(ticket, grant, call)
         error = faults.status_error(ticket.fault)
         if error is not None:
