@@ -44,11 +44,12 @@ def header_block_at(lines: list[Line], at: int) -> HeaderBlock | None:
 
 
 def _raw_above(lines: list[Line], at: int) -> int:
-    """Climb over the raw header lines that some programs leave above those for people."""
+    """Climb over the raw header lines that some programs leave above those for people, and over a rule."""
     first = at
     while first and at - first < 60 and _RAW_HEADER.match(lines[first - 1].bare):
         first -= 1
-    return first
+    above = first - 1 if first and lines[first - 1].bare else first - 2
+    return above if above >= 0 and _SHORT_RULE.fullmatch(lines[above].bare) else first
 
 
 def label_role(bare: str) -> str:
@@ -173,6 +174,7 @@ _LABELS = {label.replace("_", " "): role for role, labels in _ROLES.items() for 
 _CONTINUES = re.compile(r"[;,@]")
 _MOST_LINES = 200
 _RAW_HEADER = re.compile(r"(?:[A-Z][A-Za-z]*(?:-[A-Za-z]+)+|Received|Date|Organization):\s")
+_SHORT_RULE = re.compile(r"[-_=*]{5,}")
 _LONG_RULE = re.compile(r"_{10,}")
 _BEGIN_FORWARD = phrases(
     r"""

@@ -10,15 +10,18 @@ from html import unescape
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from atom_backfill.mail.door import Limits, repair
-from atom_backfill.mail.vocabulary import phrases, words
+from atom_backfill.mail.styles import PLAIN, Attributes, Style, Styles
+from atom_backfill.mail.vocabulary import any_of, phrases, words
 from atom_backfill.mail.writer import Link, Mark, MarkKind, Rendering, Writer
 
 RENDERER = 1
 """Raised whenever the same HTML or text would render differently; stored with every rendering."""
 
+Undo = list[Callable[[], None]]
+
 
 def looks_like_html(text: str) -> bool:
-    """Tell whether a body holds markup, whatever its declared type says."""
+    """Tell whether a body declared as text is an HTML document all the same."""
     return bool(_DOCUMENT.match(text))
 
 
@@ -39,15 +42,18 @@ def render_html(html: str, limits: Limits) -> Rendering:
         return render_plain(unescape(html), limits)
     tree = LexborHTMLParser(_BRACKETED_ADDRESS.sub("&lt;", html.replace("\x00", "")))
     root = tree.body or tree.root
-    return _Walk(limits).render(root) if root else Rendering("")
+    return _Walk(limits, coloured=bool(_COLOURED.search(html))).render(root) if root else Rendering("")
 
 
 class _Walk:
-    """One pass over the tree, without recursion."""
+    """One pass over the tree, without recursion. `coloured`: some ground may not be white without our seeing it."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, coloured: bool) -> None:
         self._limits = limits
         self._writer = Writer(limits.body_characters)
+        self._styles = Styles()
+        self._tiny = self._white = False
+        self._ground = not coloured
         self._links: list[Link] = []
         self._marks: list[Mark] = []
         self._pre = 0
@@ -56,7 +62,7 @@ class _Walk:
     def render(self, root: LexborNode) -> Rendering:
         """Walk the tree below `root`."""
         writer = self._writer
-        opened: list[tuple[LexborNode, list[Callable[[], None]]]] = []
+        opened: list[tuple[LexborNode, Undo]] = []
         node = root.first_child
         budget = self._limits.html_nodes
         while budget and not writer.truncated:
@@ -78,40 +84,56 @@ class _Walk:
             else:
                 opened.append((node, closers))
                 node = node.first_child
-        text = writer.text()
+        return self._rendering(truncated=writer.truncated or not budget)
+
+    def _rendering(self, *, truncated: bool) -> Rendering:
+        text = self._writer.text()
         length = len(text.rstrip())
         return Rendering(
             text[:length] + ("\n" if length else ""),
             tuple(link for link in self._links if link.end <= length),
             tuple(mark for mark in self._marks if mark.start < length),
-            truncated=writer.truncated or not budget,
+            truncated=truncated,
         )
 
     def _text(self, text: str) -> None:
+        if self._tiny or (self._white and self._ground):
+            return
         text = repair(text)
         if self._pre:
             self._writer.verbatim(text)
         else:
             self._writer.words(text)
 
-    def _open(self, node: LexborNode, tag: str) -> list[Callable[[], None]] | None:
+    def _open(self, node: LexborNode, tag: str) -> Undo | None:
         """Begin an element: what must be done at its end, or None where nothing of its inside is wanted."""
         attributes = node.attributes
-        if attributes and self._hidden(attributes):
+        style = self._styles.of(attributes) if attributes else PLAIN
+        if style.hidden:
             return None
-        writer = self._writer
         if tag in _VOID:
             self._void(tag, attributes)
             return None
-        undo: list[Callable[[], None]] = []
+        undo: Undo = []
+        if style is not PLAIN:
+            undo.append(partial(self._end_style, self._tiny, self._white, self._ground))
+            self._begin_style(style)
         if tag in _BLOCKS:
-            brk = writer.gap if tag in _SPACED and not _tight(attributes) else writer.line
-            brk()
-            undo.append(brk)
-        if tag == "blockquote" and not _INDENT.search(attributes.get("style") or ""):
+            tight = style.tight or tag not in _SPACED or "MsoNormal" in (attributes.get("class") or "")
+            begin = self._writer.line if tight else self._writer.gap
+            begin()
+            undo.append(begin)
+        self._begin(node, tag, attributes, style, undo)
+        if attributes and (kind := _mark_of(attributes)):
+            undo.append(partial(self._end_mark, self._writer.at, kind))
+        return undo
+
+    def _begin(self, node: LexborNode, tag: str, attributes: Attributes, style: Style, undo: Undo) -> None:
+        writer = self._writer
+        if tag == "blockquote" and not (style.aside and style.indent):
             writer.indent("> ")
             undo.append(writer.outdent)
-        elif tag in _INDENTABLE and _INDENTED.search(attributes.get("style") or ""):
+        elif style.indent and tag in _INDENTABLE:
             writer.indent("    ")
             undo.append(writer.outdent)
         elif tag == "pre":
@@ -126,14 +148,11 @@ class _Walk:
             writer.cell()
         elif tag == "tr" and _is_data_row(node):
             writer.flat += 1
-            undo.append(self._end_flat)
+            undo.append(self._end_row)
         elif tag == "a" and (href := attributes.get("href")):
             undo.append(partial(self._end_link, writer.at, href))
-        if attributes and (kind := _mark_of(attributes)):
-            undo.append(partial(self._end_mark, writer.at, kind))
-        return undo
 
-    def _void(self, tag: str, attributes: dict[str, str | None]) -> None:
+    def _void(self, tag: str, attributes: Attributes) -> None:
         writer = self._writer
         if tag == "br":
             writer.newline()
@@ -153,14 +172,23 @@ class _Walk:
         if number:
             self._lists[-1] += 1
 
+    def _begin_style(self, style: Style) -> None:
+        self._tiny = self._tiny if style.tiny is None else style.tiny
+        self._white = self._white if style.white is None else style.white
+        self._ground = self._ground if style.ground is None else style.ground
+
+    def _end_style(self, tiny: bool, white: bool, ground: bool) -> None:
+        self._tiny, self._white, self._ground = tiny, white, ground
+
     def _end_pre(self) -> None:
         self._pre -= 1
 
     def _end_list(self) -> None:
         self._lists.pop()
 
-    def _end_flat(self) -> None:
+    def _end_row(self) -> None:
         self._writer.flat -= 1
+        self._writer.end_row()
 
     def _end_link(self, start: int, href: str) -> None:
         if self._writer.at > start:
@@ -170,87 +198,72 @@ class _Walk:
         if self._writer.at > start:
             self._marks.append(Mark(kind, start, self._writer.at))
 
-    def _hidden(self, attributes: dict[str, str | None]) -> bool:
-        if "hidden" in attributes:
-            return True
-        style = attributes.get("style")
-        return bool(style and (_HIDDEN.search(style) or (_WHITE_TEXT.search(style) and _WHITE_GROUND.search(style))))
-
-
-def _tight(attributes: dict[str, str | None]) -> bool:
-    return "msonormal" in (attributes.get("class") or "").lower() or bool(
-        _NO_MARGIN.search(attributes.get("style") or "")
-    )
-
 
 def _is_data_row(row: LexborNode) -> bool:
-    """Tell a row of a table of data from one that only lays out a page, by its cells; bounded work per row."""
-    return len(row.css("td, th")) > 1 and not row.css("table, ul, ol, p + p, div + div") and len(row.text()) < 400
+    """Tell a row of data, kept on one line, from one that lays out a page; nested tables are refused at first sight."""
+    if row.css_first("table, ul, ol, p + p, div + div, hr, br + br") is not None:
+        return False
+    cell, cells = row.first_child, 0
+    while cell is not None and cells < 2:
+        cells += cell.tag in _CELLS
+        cell = cell.next
+    return cells > 1 and len(row.text()) < _LONGEST_ROW
 
 
-def _mark_of(attributes: dict[str, str | None]) -> MarkKind | None:
+def _mark_of(attributes: Attributes) -> MarkKind | None:
     names = f"{attributes.get('class') or ''} {attributes.get('id') or ''}"
     if len(names) == 1:
         return None
-    if _ATTRIBUTION_NAMES.search(names):
-        return MarkKind.ATTRIBUTION
-    if _QUOTE_NAMES.search(names):
-        return MarkKind.QUOTE
-    return MarkKind.SIGNATURE if _SIGNATURE_NAMES.search(names) else None
+    return next((kind for kind, pattern in _MARK_NAMES if pattern.search(names)), None)
 
 
+_LONGEST_ROW = 400
 _DROPPED = words(
     """
-    script style head title meta link base iframe frame frameset object embed applet noscript template svg
-    canvas audio video map select datalist input textarea xml
+    script style head title meta link base iframe frame frameset object embed applet noscript template svg canvas audio
+    video map select datalist input textarea xml
     """
 )
 _BLOCKS = words(
     """
-    address article aside blockquote body center dd details dialog div dl dt fieldset figcaption figure footer
-    form h1 h2 h3 h4 h5 h6 header hr legend li main menu nav ol p pre section summary table tbody tfoot thead tr
-    td th ul caption
+    address article aside blockquote body center dd details dialog div dl dt fieldset figcaption figure footer form h1
+    h2 h3 h4 h5 h6 header hr legend li main menu nav ol p pre section summary table tbody tfoot thead tr td th ul
+    caption
     """
 )
 _VOID = frozenset(["br", "hr", "img"])
 _INDENTABLE = frozenset(["div", "blockquote"])
-_INDENTED = re.compile(
-    r"margin-left\s*:\s*(?:[3-9]\d|1\d\d)px|margin\s*:\s*0\w*\s+0\w*\s+0\w*\s+(?:[3-9]\d|1\d\d)px", re.IGNORECASE
-)
 _LISTS = frozenset(["ul", "ol", "menu"])
 _CELLS = frozenset(["td", "th"])
-_SPACED = words(
-    """
-    p h1 h2 h3 h4 h5 h6 pre ul ol dl
-    """
-)
+_SPACED = words("p h1 h2 h3 h4 h5 h6 pre ul ol dl")
 _DOCUMENT = re.compile(
     r"\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype\s+html|html|head|body|div|table|p|meta|span)\b[^>]{0,2000}>",
     re.IGNORECASE,
 )
-_KNOWN_TAG = phrases(
-    r"""
-    <(?:/|!)?(?:html|head|body|div|p|br|span|table|tr|td|a|b|i|u|em|strong|font|ul|ol|li|img|pre|h[1-6]|hr|style
-    center|blockquote|meta|doctype|title|tt|code|sub|sup|small|big)\b[^<>]{0,4000}>
-    """
+_KNOWN_TAG = re.compile(
+    "</?!?"
+    + any_of(
+        """
+        html|head|body|div|p|br|span|table|tr|td|a|b|i|u|em|strong|font|ul|ol|li|img|pre|h[1-6]|hr|style|center
+        blockquote|meta|doctype|title|tt|code|sub|sup|small|big
+        """
+    )
+    + r"\b[^<>]{0,4000}>",
+    re.IGNORECASE,
 )
 # Plain text that was put into HTML without escaping: <ann@example.org>, <https://example.org>.
 _BRACKETED_ADDRESS = re.compile(r"<(?=(?:mailto:|https?://)?[^\s<>\"'=/]{1,200}[@/][^\s<>\"'=]{1,200}>)", re.IGNORECASE)
-_INDENT = re.compile(
-    r"border:\s*none.{0,80}margin:?[^;]{0,20}40px|margin:\s*0[^;]{0,20}40px.{0,40}border:\s*(?:none|0)", re.IGNORECASE
-)
-_HIDDEN = phrases(
-    r"""
-    display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all|font-size\s*:\s*[0-2](?:\.\d+)?(?:px|pt|em
-    %)?\s*(?:;|!|$)|(?:^|[;\s])(?:max-height|opacity)\s*:\s*0(?:\.0+)?(?:px|%)?\s*(?:;|!|$)
-    """
-)
-_WHITE = r"\s*(?:#fff(?:fff)?\b|white\b|rgb\(\s*255\s*,\s*255\s*,\s*255\s*\))"
-_WHITE_TEXT = re.compile(rf"(?:^|[;\s])color\s*:{_WHITE}", re.IGNORECASE)
-_WHITE_GROUND = re.compile(rf"background(?:-color)?\s*:{_WHITE}", re.IGNORECASE)
-_NO_MARGIN = re.compile(r"margin(?:-top)?\s*:\s*0", re.IGNORECASE)
-_ATTRIBUTION_NAMES = re.compile(r"gmail_attr|moz-cite-prefix|divRplyFwdMsg|reply-intro")
-_QUOTE_NAMES = re.compile(r"yahoo_quoted|sh-quoted-content")
-_SIGNATURE_NAMES = re.compile(
-    r"gmail_signature|moz-signature|(?:^|\s)Signature$|protonmail_signature|ms-outlook-mobile-signature"
+_COLOURED = re.compile(r"background|bgcolor|<style", re.IGNORECASE)
+_MARK_NAMES = (
+    (MarkKind.ATTRIBUTION, phrases(r"gmail_attr|moz-cite-prefix|divRplyFwdMsg|reply-intro")),
+    (MarkKind.QUOTE, phrases(r"yahoo_quoted|sh-quoted-content")),
+    (
+        MarkKind.SIGNATURE,
+        phrases(
+            r"""
+            gmail_signature|moz-signature|protonmail_signature|ms-outlook-mobile-signature|(?:^|\s)signature$
+            (?:^|\s)yahoo_?signature|tutanota_signature|zimbra-signature
+            """
+        ),
+    ),
 )

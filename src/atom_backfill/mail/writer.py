@@ -52,7 +52,7 @@ class Writer:
         self._length = 0
         self._newlines = 2
         self._space = False
-        self._invisible = False
+        self._invisible = self._cell = False
         self._prefixes: list[str] = []
         self._bullet = ""
         self.flat = 0
@@ -122,11 +122,12 @@ class Writer:
         self._bullet = sign
 
     def cell(self) -> None:
-        """Part the cells of a row."""
-        self._space = False
-        if self._newlines == 0:
-            self._raw(" |")
-            self._space = True
+        """Part the cells of a row; empty cells leave no trace."""
+        self._cell = self._newlines == 0
+
+    def end_row(self) -> None:
+        """Forget a parting that nothing followed."""
+        self._cell = False
 
     @property
     def at(self) -> int:
@@ -142,7 +143,7 @@ class Writer:
         self._bullet = "" if self._newlines else self._bullet
         self._raw(head + words)
         self._newlines = 0
-        self._space = self._invisible = False
+        self._space = self._invisible = self._cell = False
 
     def _raw(self, text: str) -> None:
         room = self._limit - self._length
