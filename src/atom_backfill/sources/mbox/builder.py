@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from atom_backfill.mail.door import Limits
 from atom_backfill.sources.mbox.formats import FileKind
 from atom_backfill.sources.mbox.index import SQL, UNDATED, MailIndex, seconds_of
 from atom_backfill.sources.mbox.scan import Entry, scan
@@ -25,7 +24,6 @@ from atom_backfill.sources.mbox.view import FileView
 
 BATCH = 500
 STEP_BYTES = 64 * 2**20
-MESSAGE_BYTES = Limits().message_bytes
 LEFT_OUT = frozenset({"drafts", "deleteditems", "junkemail"})
 
 _WELL_KNOWN = {
@@ -70,11 +68,12 @@ class _Step:
 
 
 class IndexBuilder:
-    """Keeps the index of one root as the files are. `root` is resolved."""
+    """Keeps the index of one root as the files are. `root` is resolved; larger messages are marked, not read."""
 
-    def __init__(self, index: MailIndex, root: Path) -> None:
+    def __init__(self, index: MailIndex, root: Path, *, message_bytes: int) -> None:
         self._index = index
         self._root = root
+        self._message_bytes = message_bytes
 
     def walk(self) -> None:
         """Compare the files with the index; what is new or changed is left to `scan`. Raises NeedsOwnerError."""
@@ -99,7 +98,7 @@ class IndexBuilder:
             while going and (files := db.execute(SQL["to_do"], {"limit": BATCH}).fetchall()):
                 with closing(self._steps(files)) as steps:
                     for together in steps:
-                        moved = _commit(db, together)
+                        moved = _commit(db, together, self._message_bytes)
                         going = go_on()
                         if not (moved and going):  # another process was faster: see where the files stand now
                             break
@@ -175,7 +174,7 @@ def _note(db: sqlite3.Connection, file: FoundFile, seen: int, *, alone: bool) ->
         db.execute(SQL["change_file"], {**row, "id": known["id"]})
 
 
-def _commit(db: sqlite3.Connection, steps: list[_Step]) -> bool:
+def _commit(db: sqlite3.Connection, steps: list[_Step], message_bytes: int) -> bool:
     """Store the steps; False where another process had moved one of the files."""
     moved = True
     with _transaction(db):
@@ -183,13 +182,13 @@ def _commit(db: sqlite3.Connection, steps: list[_Step]) -> bool:
             position = {"scanned": step.scanned, "done": step.done, "expected": step.expected}
             same = {name: step.file[name] for name in ("id", "size", "mtime_ns")}
             if db.execute(SQL["advance"], {**position, **same}).rowcount:
-                db.executemany(SQL["add_item"], _items(step))
+                db.executemany(SQL["add_item"], _items(step, message_bytes))
             else:
                 moved = False
     return moved
 
 
-def _items(step: _Step) -> Iterator[dict[str, object]]:
+def _items(step: _Step, message_bytes: int) -> Iterator[dict[str, object]]:
     file = {"file": step.file["id"], "folder": step.file["folder"]}
     for entry in step.entries:
         yield {
@@ -199,7 +198,7 @@ def _items(step: _Step) -> Iterator[dict[str, object]]:
             "quoted": entry.quoted,
             "digest": entry.digest,
             "received": seconds_of(entry.received_at),
-            "problem": "item_too_large" if entry.size > MESSAGE_BYTES else "",
+            "problem": "item_too_large" if entry.size > message_bytes else "",
         }
     if step.unreadable:
         digest = hashlib.sha256(b"unreadable\0" + step.file["path"]).digest()

@@ -104,7 +104,8 @@ class MailIndex:
         """List places of a window, newest first."""
         with self.open() as db:
             asked = {"folder": self._folder(db, folder_id), **_bounds(window), **_after(after), "limit": limit}
-            return [PlaceRow(Key(*row[:3]), bool(row[3])) for row in db.execute(SQL["places"], asked)]
+            rows = db.execute(SQL["places"], asked).fetchall()
+        return [PlaceRow(Key(row["received"], row["digest"], row["id"]), bool(row["duplicate"])) for row in rows]
 
     def find(self, digest: bytes) -> Row | None:
         """Find a message's first place."""

@@ -166,7 +166,7 @@ SELECT item.digest, item.received, item.id, EXISTS (
     WHERE other.digest = item.digest AND other.id <> item.id
       AND (other_folder.rank, other_folder.folder_id, other_file.path, other.start)
         < (folder.rank, folder.folder_id, file.path, item.start)
-  )
+  ) AS duplicate
 FROM item JOIN file ON file.id = item.file JOIN folder ON folder.id = item.folder
 WHERE item.folder = :folder AND item.received >= :start AND item.received < :end
   AND item.received <= :after_received

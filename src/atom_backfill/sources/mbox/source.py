@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from atom_backfill.clock import Clock
 from atom_backfill.errors import BugError, NotFoundError, RetryLaterError, SkipItemError
+from atom_backfill.mail.door import Limits
 from atom_backfill.mail.message import FolderId, SourceId
 from atom_backfill.sources.mbox.builder import IndexBuilder, Progress
 from atom_backfill.sources.mbox.index import Key, MailIndex, Row, moment_of
@@ -51,13 +52,21 @@ class MboxSource:
     RetryLaterError `indexing` after 20 s each, and the next goes on where the last one stopped.
     """
 
-    def __init__(self, path: Path, cache: Path, clock: Clock, *, address: str = "") -> None:
-        """`cache`: a folder for the index. Raises OSError only where the path cannot be resolved at all."""
+    def __init__(
+        self,
+        path: Path,
+        cache: Path,
+        clock: Clock,
+        *,
+        address: str = "",
+        message_bytes: int = Limits().message_bytes,
+    ) -> None:
+        """`cache`: a folder for the index, which may be lost. Messages larger than `message_bytes` are unreadable."""
         self._root = path.expanduser().resolve()
         name = hashlib.sha256(os.fsencode(self._root)).hexdigest()[:32]
         self._identity = f"files-{name}"
         self._index = MailIndex(cache / f"mail-index-1-{name}.sqlite3")
-        self._builder = IndexBuilder(self._index, self._root)
+        self._builder = IndexBuilder(self._index, self._root, message_bytes=message_bytes)
         self._clock = clock
         self._address = address or self._root.name
         self._building = asyncio.Lock()

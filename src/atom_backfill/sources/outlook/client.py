@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from atom_backfill.clock import Clock
-from atom_backfill.errors import NotFoundError, RetryLaterError, SignInNeededError, ThrottledError
+from atom_backfill.errors import BugError, NotFoundError, RetryLaterError, SignInNeededError, ThrottledError
 from atom_backfill.http import Answer, HttpClient, read_json
 from atom_backfill.sources.outlook.answers import claims_challenge, judge
 from atom_backfill.sources.ports import Permits
@@ -103,14 +103,14 @@ class GraphClient:
     ) -> T:
         if isinstance(target, str):
             return await self._persist(kind, target, params, tries, read)
+        # Some ids come with "/" and "+" where the service itself wants the URL-safe alphabet.
+        mended = tuple(part.replace("/", "-").replace("+", "_") for part in target)
         try:
             return await self._persist(kind, self._path(target), params, tries, read)
-        except NotFoundError as error:
-            # Some ids come with "/" and "+" where the service itself wants the URL-safe alphabet.
-            mended = tuple(part.replace("/", "-").replace("+", "_") for part in target)
-            if error.code != "id_malformed" or mended == target:
+        except (NotFoundError, BugError) as error:
+            if mended == target or error.code not in ("id_malformed", "bad_request"):
                 raise
-            return await self._persist(kind, self._path(mended), params, tries, read)
+        return await self._persist(kind, self._path(mended), params, tries, read)
 
     async def _persist(
         self,

@@ -22,13 +22,19 @@ MESSAGE_FIELDS = ",".join(
     )
 )
 
-_ID = re.compile(r"[!-~]{1,1024}")
+# "." and ".." would climb in a URL.
+_ID = re.compile(r"(?!\.{1,2}\Z)[!-~]{1,1024}")
 
 
 def usable_id(item: object) -> SourceId | None:
     """Return the item's id where it is one that a store and a URL can hold."""
     found = item.get("id") if isinstance(item, dict) else None
     return SourceId(found) if isinstance(found, str) and _ID.fullmatch(found) else None
+
+
+def could_be_id(text: str) -> bool:
+    """Tell whether a text can be an id of this kind of mailbox at all."""
+    return bool(_ID.fullmatch(text))
 
 
 def read_item(item: object, folder: FolderId) -> RawItem | Unreadable:

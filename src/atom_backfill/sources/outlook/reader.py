@@ -10,7 +10,14 @@ from atom_backfill.clock import Clock
 from atom_backfill.errors import AtomError, NotFoundError, RetryLaterError, SkipItemError
 from atom_backfill.mail.message import FolderId, SourceId
 from atom_backfill.sources.outlook.client import ATTEMPTS, FIRST_PAUSE, GraphClient
-from atom_backfill.sources.outlook.items import MESSAGE_FIELDS, PLACE_FIELDS, read_item, refused, usable_id
+from atom_backfill.sources.outlook.items import (
+    MESSAGE_FIELDS,
+    PLACE_FIELDS,
+    could_be_id,
+    read_item,
+    refused,
+    usable_id,
+)
 from atom_backfill.sources.outlook.walk import Position, Walks, read_link, write_link
 from atom_backfill.sources.ports import Link, RawItem, Unreadable, Window
 
@@ -78,6 +85,8 @@ class WindowReader:
 
     async def message(self, source_id: SourceId) -> RawItem:
         """Read one message. Raises SkipItemError where it alone cannot be given."""
+        if not could_be_id(source_id):
+            raise NotFoundError("not_found", "The mailbox does not know this id.")
         try:
             item = await self._client.get("message", ("messages", source_id), {"$select": MESSAGE_FIELDS})
         except RetryLaterError as error:
