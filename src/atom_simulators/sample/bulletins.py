@@ -66,10 +66,12 @@ def bulletin(lot: Lot) -> Sequence[Mail]:
     """One issue of one publication."""
     paper = PUBLICATIONS[lot.ordinal % len(PUBLICATIONS)]
     count = lot.rng.randrange(3, 7)
-    # Each issue deals the next items of the bank, so that neighbours share none.
+    # Each early issue deals the next items of the bank, so that neighbours share none; later ones mix them.
     bank = pieces("news")
-    first = lot.ordinal * 7
-    chosen = [fill(bank[(first + n) * 11 % len(bank)], lot.rng).split("\n--\n") for n in range(count)]
+    items = [bank[(lot.ordinal * 7 + n) * 11 % len(bank)] for n in range(count)]
+    if lot.ordinal >= len(bank):
+        items = lot.rng.sample(bank, count)
+    chosen = [fill(item, lot.rng).split("\n--\n") for item in items]
     greeting = lot.rng.choice(paper.greetings)
     number = 100 + lot.ordinal // len(PUBLICATIONS)
     sender = Person(f"paper/{paper.address}", paper.name, paper.address, Organisation("", paper.name, "", ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from .banks import fill, sections
+from .banks import fill, pieces, sections
 from .cast import Person
 from .lot import Lot
 from .mail import Mail
@@ -18,14 +18,13 @@ def exchange(lot: Lot) -> Sequence[Mail]:
     """A colleague asks the owner, or the owner a colleague; the piece's later parts answer in turn."""
     other = lot.rng.choice(lot.colleagues())
     pair = (other, lot.cast.owner) if lot.rng.random() < 0.7 else (lot.cast.owner, other)
-    return _thread(lot, fill(lot.piece("exchanges"), lot.rng, _first_names(pair)), pair)
+    return _thread(lot, "exchanges", pair)
 
 
 def ticket(lot: Lot) -> Sequence[Mail]:
     """A customer writes about a gauge, the owner answers."""
     customer = lot.cast[lot.rng.choice(CUSTOMERS)]
-    bank = f"tickets_{customer.lang}"
-    return _thread(lot, fill(lot.piece(bank), lot.rng), (customer, lot.cast.owner))
+    return _thread(lot, f"tickets_{customer.lang}", (customer, lot.cast.owner))
 
 
 def weekly_note(lot: Lot) -> Sequence[Mail]:
@@ -58,8 +57,8 @@ def _first_names(people: Sequence[Person]) -> Sequence[str]:
     return tuple(person.first_name for person in people)
 
 
-def _thread(lot: Lot, piece: str, pair: tuple[Person, Person]) -> Sequence[Mail]:
-    subject, *turns = piece.split("\n--\n")
+def _thread(lot: Lot, bank: str, pair: tuple[Person, Person]) -> Sequence[Mail]:
+    subject, *turns = fill(lot.piece(bank), lot.rng, _first_names(pair)).split("\n--\n")
     when = lot.when
     mails: list[Mail] = []
     for turn, text in enumerate(turns[: lot.rng.randrange(1, len(turns) + 1)]):
@@ -72,7 +71,7 @@ def _thread(lot: Lot, piece: str, pair: tuple[Person, Person]) -> Sequence[Mail]
                 sender,
                 (receiver,),
                 answer_subject(parent, sender) if parent else subject,
-                text,
+                lot.aside(pieces(bank), text),
                 parent=parent,
                 relation="reply" if parent else "new",
                 folder="Sent Items" if sender is lot.cast.owner else lot.rng.choice(("Inbox", "Inbox", "Archive")),

@@ -41,7 +41,7 @@ def filler_block(seed: int, number: int, cast: Cast) -> tuple[Mail, ...]:
     """The block with this number: one mail, or a short thread, oldest first. Equal arguments, equal mails."""
     rng = Random(f"{seed}/{number}")  # noqa: S311 - variety, not secrecy
     kind, rank, share = _round(seed)[number % len(_round(seed))]
-    ordinal = number // len(_round(seed)) * share + rank + seed
+    ordinal = number // len(_round(seed)) * share + rank + seed % 10
     return tuple(kind(Lot(rng, f"filler/{seed}/{number}", _moment(rng), cast, ordinal)))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 
-from .banks import pieces
+from .banks import fill, pieces, sections
 from .cast import Cast, Person
 
 
@@ -28,6 +28,14 @@ class Lot:
     def piece(self, bank: str) -> str:
         """The bank's piece for this ordinal; neighbours in time get pieces far apart."""
         return self.deal(pieces(bank))
+
+    def aside(self, choices: Sequence[str], text: str) -> str:
+        """The text, from the second time through `choices` on with news added, so that it is no near-duplicate."""
+        if self.ordinal < len(choices):
+            return text
+        happened = sections("weekly")["happened"]
+        count = 1 + len(text) // 160
+        return "\n\n".join((text, *(fill(line, self.rng) for line in self.rng.sample(happened, count))))
 
     def deal(self, choices: Sequence[str]) -> str:
         """One of `choices`, each once in as many ordinals as there are choices."""

@@ -41,7 +41,7 @@ def contents(cast: Cast, mails: int) -> Contents:
     room = int(mails * _STORY_SHARE)
     for story in load_stories(cast):
         size = len(received(story))
-        if size <= room or not kept:
+        if size <= room:
             kept.append(story)
             room -= size
     told = sum(len(received(story)) for story in kept)
@@ -69,7 +69,8 @@ def messages(*, name: str = "sample", mails: int = 800, seed: int = 1) -> Iterat
 def write_mailbox(directory: Path, *, name: str = "sample", mails: int = 800, seed: int = 1) -> Path:
     """Write DIR/mailboxes/<name>.jsonl.gz and <name>.folders.json; equal arguments, equal bytes.
 
-    `mails` is the number of messages, at least the shortest story's. Returns `directory`.
+    `mails` is the number of messages: 800 tell every story, fewer leave whole stories out, more are drawn.
+    Returns `directory`.
     """
     folder = directory / "mailboxes"
     folder.mkdir(parents=True, exist_ok=True)

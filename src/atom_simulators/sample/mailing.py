@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from .banks import fill
+from .banks import fill, pieces
 from .cast import Organisation, Person
 from .lot import Lot
 from .mail import Mail
@@ -23,6 +23,7 @@ def notice(lot: Lot) -> Sequence[Mail]:
     who, subject, text = lot.piece("notices").split("\n--\n")
     name, address, kind = (part.strip() for part in who.split("|"))
     subject, _, text = fill(f"{subject}\0{text}", lot.rng).partition("\0")
+    text = lot.aside(pieces("notices"), text)
     return (
         Mail(
             lot.key,
@@ -43,6 +44,7 @@ def notice(lot: Lot) -> Sequence[Mail]:
 def junk(lot: Lot) -> Sequence[Mail]:
     """One unwanted mail."""
     who, subject, text = fill(lot.piece("junk"), lot.rng).split("\n--\n")
+    text = lot.aside(pieces("junk"), text)
     name, address = (part.strip() for part in who.split("|"))
     sender = machine(name, address)
     style = lot.rng.choice(("plain", "gmail"))
@@ -64,14 +66,15 @@ def junk(lot: Lot) -> Sequence[Mail]:
 
 def away(lot: Lot) -> Sequence[Mail]:
     """The owner asks, an automatic answer comes back."""
-    person = lot.rng.choice([p for p in lot.cast.people.values() if p.org.name and p is not lot.cast.owner])
+    outside = [p for p in lot.cast.people.values() if p.org.name and p.org != lot.cast.owner.org]
+    person = lot.rng.choice([*lot.colleagues(), *outside])
     asked = Mail(
         f"{lot.key}/0",
         lot.when,
         lot.cast.owner,
         (person,),
         fill(lot.deal(_ASKED_SUBJECTS), lot.rng),
-        fill(lot.deal(_ASKED), lot.rng),
+        lot.aside(_ASKED, fill(lot.deal(_ASKED), lot.rng)),
         folder="Sent Items",
     )
     texts = _AWAY.get(person.lang, _AWAY["en"])
@@ -100,7 +103,7 @@ def bounce(lot: Lot) -> Sequence[Mail]:
         lot.cast.owner,
         (lost,),
         fill(lot.deal(_ASKED_SUBJECTS), lot.rng),
-        fill(lot.deal(_ASKED), lot.rng),
+        lot.aside(_ASKED, fill(lot.deal(_ASKED), lot.rng)),
         folder="Sent Items",
     )
     status, reason = lot.rng.choice(_REASONS)
@@ -146,7 +149,7 @@ def pass_on(lot: Lot) -> Sequence[Mail]:
         sender,
         (receiver,),
         answer_subject(first, sender, forward=True),
-        fill(lot.deal(_PASSED_ON), lot.rng),
+        lot.aside(_PASSED_ON, fill(lot.deal(_PASSED_ON), lot.rng)),
         parent=first,
         relation="forward",
         folder="Sent Items" if mine else "Inbox",

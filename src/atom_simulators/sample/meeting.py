@@ -14,7 +14,8 @@ def invitation(lot: Lot) -> Sequence[Mail]:
     """A colleague invites the owner, or the owner invites and is answered."""
     other = lot.rng.choice(lot.colleagues())
     start = lot.when.replace(minute=lot.rng.choice((0, 30)), second=0) + timedelta(days=lot.rng.randrange(1, 15))
-    title, agenda = (fill(lot.deal(bank), lot.rng) for bank in (_TITLES, _AGENDAS))
+    title = fill(lot.deal(_TITLES), lot.rng)
+    agenda = lot.aside(_AGENDAS, fill(lot.deal(_AGENDAS), lot.rng))
     mine = lot.rng.random() < 0.4
     sender, receiver = (lot.cast.owner, other) if mine else (other, lot.cast.owner)
     asked = Mail(

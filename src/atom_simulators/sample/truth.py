@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from .cast import load_cast
 from .idents import message_id
 from .mailbox import contents, received
-from .story import Decision, Fact, Story
+from .story import Decision, Fact, Story, Wanted
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A search and the source ids (Graph `id`) that answer it; kind: sentence, keyword, sender, question."""
+    """A search and the source ids (Graph `id`) that answer it; kind: sentence, keyword, sender, question.
+
+    `thread` holds the ids of every mail of the expected mails' threads: later ones quote the answer.
+    """
 
     text: str
     expected: tuple[str, ...]
     kind: str
+    thread: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +54,16 @@ def truth(*, name: str = "sample", mails: int = 800) -> Truth:
     return Truth(
         tuple(_story(story, name) for story in kept),
         tuple(fact for story in kept for fact in story.facts if fact.mail_key in ids),
-        tuple(
-            Query(wanted.text, tuple(ids[key] for key in wanted.mail_keys), wanted.kind)
-            for story in kept
-            for wanted in story.wanted
-        ),
+        tuple(_query(wanted, story, ids) for story in kept for wanted in story.wanted),
         ids,
     )
+
+
+def _query(wanted: Wanted, story: Story, ids: dict[str, str]) -> Query:
+    mails = received(story)
+    roots = {mail.root.key for mail in mails if mail.key in wanted.mail_keys}
+    thread = tuple(ids[mail.key] for mail in mails if mail.root.key in roots)
+    return Query(wanted.text, tuple(ids[key] for key in wanted.mail_keys), wanted.kind, thread)
 
 
 def _story(story: Story, mailbox: str) -> StoryTruth:
