@@ -49,9 +49,7 @@ async def touch_messages(tx: Transaction, lease: Lease, messages: Sequence[Store
     await tx.execute(SQL["touch_messages"], keys | {"ids": ids, "change_keys": change_keys})
 
 
-async def write_places(
-    tx: Transaction, lease: Lease, places: Iterable[tuple[UUID, str]], *, one_place: bool
-) -> None:
+async def write_places(tx: Transaction, lease: Lease, places: Iterable[tuple[UUID, str]], *, one_place: bool) -> None:
     """Note where messages lie; with `one_place` the new place ends the old one."""
     ordered = sorted(set(places))
     if not ordered:
@@ -93,9 +91,7 @@ async def drop_failures(tx: Transaction, lease: Lease, ids: Sequence[UUID]) -> i
     return int(await tx.fetch_value(SQL["drop_failures"], keys))
 
 
-async def settled(
-    tx: Transaction, lease: Lease, items: Sequence[tuple[str, str]], *, again: bool
-) -> frozenset[str]:
+async def settled(tx: Transaction, lease: Lease, items: Sequence[tuple[str, str]], *, again: bool) -> frozenset[str]:
     """Return the source ids among (source id, change key) that need not be read again."""
     rows = await tx.fetch_all(
         SQL["find_settled"],

@@ -85,7 +85,7 @@ def _limited_by(row: Mapping[str, Any]) -> str | None:
         return "paused"
     if row["status"] not in ("pending", "running"):
         return None
-    if row["throttled_until"] > row["now"]:
+    if row["throttled_until"] is not None and row["throttled_until"] > row["now"]:
         return "mailbox_throttle"
     if not row["leased"]:
         waits_for = row["next_run_at"] or row["now"]

@@ -82,7 +82,8 @@ WHERE tenant_id = %(tenant)s AND account_id = %(account)s AND folder_id = %(fold
 
 -- name: read_jobs
 -- Jobs for people, newest first, with what is needed to tell the pace and what sets it.
-SELECT job.*, atom_now() AS now, account.address, account.throttled_until,
+SELECT job.*, atom_now() AS now, account.address,
+       CASE WHEN isfinite(account.throttled_until) THEN account.throttled_until END AS throttled_until,
        (SELECT count(*) FROM failures WHERE failures.tenant_id = job.tenant_id AND failures.job_id = job.id)
        + (SELECT count(*) FROM sync_chunks chunk WHERE chunk.tenant_id = job.tenant_id AND chunk.job_id = job.id
           AND chunk.state = 'quarantined') AS failures,

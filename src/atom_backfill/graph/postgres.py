@@ -26,7 +26,9 @@ async def write_shown(
     `dates` gives each message's date, for the edges' `valid_from`. Nodes and edges are locked in id order.
     """
     keys = {"tenant": lease.tenant_id, "job": lease.job_id}
-    await tx.execute(SQL["insert_nodes"], keys | {"rows": Jsonb([_plain(asdict(node)) for node in shown.nodes.values()])})
+    await tx.execute(
+        SQL["insert_nodes"], keys | {"rows": Jsonb([_plain(asdict(node)) for node in shown.nodes.values()])}
+    )
     await tx.execute(SQL["insert_edges"], keys | {"rows": Jsonb(_edge_rows(shown, dates))})
     changed = sorted({*shown.edges, *also_weigh})
     await tx.execute(SQL["lock_edges"], keys | {"ids": changed})

@@ -141,7 +141,9 @@ class PostgresTokenCache:
     def _opened(self, row: dict[str, Any] | None) -> CachedTokens:
         if row is None:
             return CachedTokens("", 0)
-        return CachedTokens(self.sealer.open(self.tenant, _row(self.account, TOKEN_CACHE), row["sealed"]).decode(), row["version"])
+        return CachedTokens(
+            self.sealer.open(self.tenant, _row(self.account, TOKEN_CACHE), row["sealed"]).decode(), row["version"]
+        )
 
     def _keys(self) -> dict[str, Any]:
         return {"tenant": self.tenant, "owner": self.account, "name": TOKEN_CACHE}
