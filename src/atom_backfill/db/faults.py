@@ -130,6 +130,7 @@ _BY_TYPE: tuple[tuple[type[BaseException], _Verdict], ...] = (
 # libpq reports a failed connection as text only, in the server's language: English here, else `database_unavailable`.
 _WHILE_CONNECTING = (
     ("Temporary failure in name resolution", _GONE),
+    ("Servname not supported", _URL),  # the port is no number
     ("failed to resolve host", _HOST),
     ("could not translate host name", _HOST),
     ("too many clients", _FULL_HOUSE),

@@ -25,33 +25,39 @@ from atom_backfill.errors import AtomError, BugError, NeedsOwnerError, RetryLate
 
 # What a store needs of this room comes from here.
 __all__ = [
-    "Database", "Engine", "Heard", "Listening", "Lost", "Notified", "Operator", "Owner", "Params", "PoolSize",
+    "Database", "Engine", "Heard", "Listening", "Lost", "Notified", "Operator", "Owner", "Params", "PoolLimits",
     "RenewalConnection", "Row", "RowRefusedError", "Scope", "Transaction", "Work",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class PoolSize:
-    """Connections kept and allowed, and seconds to wait for a free one."""
+class PoolLimits:
+    """Connections kept and allowed, seconds to wait for a free one, and for an answer beyond `statement_timeout`."""
 
     least: int = 1
     most: int = 10
-    patience_s: float = 15.0
+    wait_s: float = 15.0
+    grace_s: float = GRACE_S
 
 
 class Database:
     """A pool of connections to one database: `async with await Database.open(url) as database:`."""
 
     def __init__(
-        self, url: str, pool: psycopg_pool.AsyncConnectionPool[BoundedAsyncConnection], direct_url: str
+        self,
+        url: str,
+        direct_url: str,
+        pool: psycopg_pool.AsyncConnectionPool[BoundedAsyncConnection],
+        limits: PoolLimits,
     ) -> None:
         self.url = url
         self.direct_url = direct_url
         self._pool = pool
+        self._limits = limits
 
     @classmethod
     async def open(
-        cls, url: str, *, size: PoolSize = PoolSize(), prepare: bool = True, direct_url: str | None = None
+        cls, url: str, *, limits: PoolLimits = PoolLimits(), prepare: bool = True, direct_url: str | None = None
     ) -> Self:
         """Connect once to see that it works, then keep a pool.
 
@@ -63,9 +69,9 @@ class Database:
             url,
             connection_class=BoundedAsyncConnection,
             kwargs=PARAMETERS | {"prepare_threshold": 5 if prepare else None},
-            min_size=size.least,
-            max_size=size.most,
-            timeout=size.patience_s,
+            min_size=limits.least,
+            max_size=limits.most,
+            timeout=limits.wait_s,
             max_lifetime=3600,
             max_idle=300,
             configure=configure,
@@ -74,7 +80,7 @@ class Database:
             name="atom-backfill",
         )
         await pool.open()
-        return cls(url, pool, direct_url or url)
+        return cls(url, direct_url or url, pool, limits)
 
     async def __aenter__(self) -> Self:
         return self
@@ -94,7 +100,7 @@ class Database:
         was lost during the COMMIT itself, when it may have been. Raises BugError when an error was swallowed inside.
         """
         async with self._borrowed() as connection:
-            connection.patience_s = statement_timeout_s + GRACE_S
+            connection.patience_s = statement_timeout_s + self._limits.grace_s
             try:
                 await _begin(connection, scope, statement_timeout_s)
                 transaction = Transaction(connection)

@@ -16,7 +16,9 @@ import psycopg
 import pytest
 
 from atom_backfill.db.embedded import EmbeddedPostgres
+from atom_backfill.db.migrate import Migrator
 from atom_backfill.db.placement import Account, run_as
+from atom_backfill.db.pool import Database, Engine
 from atom_backfill.errors import NeedsOwnerError, RetryLaterError
 from server_users import ServerUser
 
@@ -294,12 +296,15 @@ def _system_programs() -> list[Path]:
     return [Path(named)] if named else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 
-def test_another_postgresql_can_stand_in(open_folder: Path) -> None:
+async def test_another_postgresql_can_stand_in(open_folder: Path) -> None:
     candidates = _system_programs()
     if not candidates:
         pytest.skip("no PostgreSQL of the system's; ATOM_POSTGRES_BIN may name one")
     server = EmbeddedPostgres(open_folder / "home", bin_dir=candidates[-1], durable=False, patience=20)
     try:
-        assert _answer(server.start()) == "atom"
+        async with await Database.open(server.start()) as database:
+            assert await Migrator(database).ensure_current()
+            async with database.transaction(Engine()) as transaction:
+                assert await transaction.fetch_value("SELECT current_user::text") == "atom_engine"
     finally:
         server.destroy()
