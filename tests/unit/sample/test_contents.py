@@ -20,7 +20,9 @@ from .conftest import Message
 
 RESERVED = re.compile(r"(?:^|\.)(?:example|test|invalid|localhost|example\.(?:com|net|org))$")
 NAMESPACES = {"www.w3.org"}  # XML namespaces are names, not addresses
-HOST = re.compile(r"(?:https?://|mailto:[^@\s\"<>]*@|[\w.+-]@|\bwww\.)([\w-]+(?:\.[\w-]+)+)")
+HOST = re.compile(
+    r"(?:https?://|mailto:[^@\s\"<>]*@|[\w.+-]@|\bwww\.)([\w-]+(?:\.[\w-]+)*\.[a-z]{2,})(?![\w.-]*@)", re.IGNORECASE
+)
 BARE = re.compile(r"(?<![\w.@/-])(?:[a-z0-9-]+\.)+(?:com|net|org|io|eu|de|fr|es|pl|jp|co\.uk)\b")
 
 
