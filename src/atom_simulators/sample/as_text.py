@@ -9,7 +9,10 @@ from .quoting import TONGUES, attribution, header_block
 
 WRAPPED = frozenset({"thunderbird", "plain-inline"})
 _DASHED = WRAPPED | {"plain", "apple-text"}
-_BLOCK_RULES = {"original": "-----Original Message-----", "outlook-text": "_" * 32}
+# What stands above the header block, for the programs that quote with one; Word writes nothing.
+_BLOCK_RULES = {"original": "-----Original Message-----", "outlook": ""} | dict.fromkeys(
+    ("outlook-text", "owa", "mobile"), "_" * 32
+)
 
 
 def render(mail: Mail) -> str:
@@ -49,7 +52,7 @@ _MOBILE = {"en": "Sent from my phone", "de": "Von meinem Telefon gesendet", "fr"
 def _quoted(mail: Mail, parent: Mail) -> str:
     if mail.style in _BLOCK_RULES:
         block = "\n".join(f"{label}: {value}" for label, value in header_block(parent, mail.sender))
-        return f"{_BLOCK_RULES[mail.style]}\n{block}\n\n{render(parent)}"
+        return f"{_BLOCK_RULES[mail.style]}\n{block}\n\n{render(parent)}".lstrip("\n")
     line = attribution(parent, mail.sender, short=mail.style in WRAPPED)
     return f"{line}\n{_marked(render(parent))}"
 
@@ -61,8 +64,8 @@ def _forwarded(mail: Mail, parent: Mail) -> str:
         "thunderbird": f"-------- {title} --------",
         "apple": "Begin forwarded message:\n",
         "apple-text": "Begin forwarded message:\n",
-    }.get(mail.style) or _BLOCK_RULES.get(mail.style, f"---------- {title} ---------")
-    return f"{rule}\n{block}\n\n{render(parent)}"
+    }.get(mail.style, _BLOCK_RULES.get(mail.style, f"---------- {title} ---------"))
+    return f"{rule}\n{block}\n\n{render(parent)}".lstrip("\n")
 
 
 def _marked(text: str) -> str:

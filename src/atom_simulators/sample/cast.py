@@ -47,6 +47,11 @@ class Person:
         return self.name.split()[0]
 
     @property
+    def named_address(self) -> str:
+        """`Name <address>`, or the address alone."""
+        return f"{self.name} <{self.address}>".lstrip()
+
+    @property
     def signature(self) -> str:
         """The block under a first mail: name, title, organisation, numbers, one a line."""
         numbers = [f"{mark} {number}" for mark, number in (("T", self.phone), ("M", self.mobile)) if number]

@@ -58,9 +58,9 @@ def header_block(parent: Mail, reader: Person) -> list[tuple[str, str]]:
     """(label, value) pairs of the block above a quote; Cc only where there is one."""
     author, sent, to, cc, subject = TONGUES[reader.lang].labels
     block = [
-        (author, f"{parent.sender.name} <{parent.sender.address}>"),
+        (author, parent.sender.named_address),
         (sent, long_date(parent.sent, reader)),
-        (to, "; ".join(f"{p.name} <{p.address}>" for p in parent.to)),
+        (to, "; ".join(person.named_address for person in parent.to)),
     ]
     if parent.cc:
         block.append((cc, "; ".join(p.name for p in parent.cc)))
