@@ -12,7 +12,8 @@ from atom_backfill.db.pool import Database
 from atom_backfill.errors import BugError
 from atom_backfill.jobs.job import AccountId, Lease, TenantId
 from atom_backfill.settings import Settings
-from atom_backfill.sources.accounts import MBOX, OUTLOOK, Account, refuse_disconnected
+from atom_backfill.sources.accounts import Account, refuse_disconnected
+from atom_backfill.sources.mbox.source import MboxSource
 from atom_backfill.sources.ports import MailSource
 from atom_backfill.sources.postgres import PostgresAccounts
 
@@ -57,3 +58,16 @@ class Mailboxes:
                 account = await self._accounts(tenant).read(account_id)
                 self._open[account_id] = (account, await self._make(tenant, account))
             return self._open[account_id]
+
+    async def _make(self, tenant: TenantId, account: Account) -> MailSource:
+        match account.kind:
+            case "mbox":
+                return self.local_files(Path(account.config["path"]), account.address)
+            case _:
+                raise BugError("unknown_kind", f"An account is of the unknown kind {account.kind!r}.")
+
+    def local_files(self, path: Path, address: str = "") -> MboxSource:
+        """Return a mailbox of local files: an mbox file, a Maildir, or a folder of mail files."""
+        folder = self._settings.home / INDEX_FOLDER
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return MboxSource(path, folder, self._outside.clock, address=address)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from importlib import import_module
 
 from atom_backfill.errors import SignInNeededError
 from atom_backfill.jobs.job import TenantId
@@ -31,9 +32,9 @@ class Memories:
         embedder = await self.embedder()
         async with self._opening:
             if tenant not in self._indexes:
-                from atom_backfill.memory.lance import open_index
-
-                self._indexes[tenant] = await open_index(
+                # In a thread: the library takes seconds to load, and the event loop has other work.
+                lance = await asyncio.to_thread(import_module, "atom_backfill.memory.lance")
+                self._indexes[tenant] = await lance.open_index(
                     self._settings.memory_uri, tenant, embedder.identity, embedder.dim
                 )
             return self._indexes[tenant]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from atom_backfill.clock import Clock
-from atom_backfill.errors import RetryLaterError
+from atom_backfill.errors import AtomError
 from atom_backfill.jobs.job import ChunkId, Lease
 from atom_backfill.jobs.ports import Renewals, Standing
 
@@ -79,7 +79,7 @@ class Heartbeat:
         began = self._clock.monotonic()
         try:
             standings = self._renewals.renew(item.lease for item in held)
-        except RetryLaterError as error:
+        except AtomError as error:
             self._log.warning("lease renewal failed", error_code=error.code, leases=len(held))
             standings = {item.lease.chunk_id: Standing.HELD for item in held if began - item.renewed_at < self._lease_s}
         else:

@@ -78,7 +78,8 @@ RETURNING chunk.id AS chunk_id, chunk.job_id, job.status, chunk.kind;
 
 -- name: beat_jobs
 -- Shows people that somebody is at work.
-UPDATE historical_sync_jobs SET last_heartbeat = atom_now() WHERE id = ANY(%(jobs)s::uuid[]) AND status = 'running';
+UPDATE historical_sync_jobs SET last_heartbeat = atom_now() WHERE id = ANY(%(jobs)s::uuid[]) AND status = 'running'
+RETURNING id;
 
 -- name: settle_done
 -- No row: the fence has moved on.

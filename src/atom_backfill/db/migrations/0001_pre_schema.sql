@@ -353,6 +353,7 @@ BEGIN
         EXECUTE format('CREATE POLICY engine ON %I TO atom_engine USING (true) WITH CHECK (true)', name);
         EXECUTE format('GRANT SELECT, UPDATE ON %I TO atom_engine', name);
     END LOOP;
+    GRANT DELETE ON job_turns TO atom_engine;
     FOREACH name IN ARRAY for_operator LOOP
         EXECUTE format('CREATE POLICY operator ON %I FOR SELECT TO atom_operator USING (true)', name);
         EXECUTE format('GRANT SELECT ON %I TO atom_operator', name);
