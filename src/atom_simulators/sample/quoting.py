@@ -18,6 +18,7 @@ class Tongue:
     """A language as mail programs speak it. `months` and `days` are full names; `short_*` what web mail uses."""
 
     months: Sequence[str]
+    short_months: Sequence[str]
     days: Sequence[str]
     short_days: Sequence[str]
     long_date: str
@@ -26,11 +27,6 @@ class Tongue:
     wrote_short: str
     forwarded: str
     prefix: Sequence[str]
-
-    def short_month(self, month: int) -> str:
-        """The month as web mail abbreviates it."""
-        name = self.months[month - 1]
-        return name if len(name) <= 4 else name[:3]
 
 
 def _load_tongues() -> Mapping[str, Tongue]:
@@ -84,7 +80,7 @@ def _fill(pattern: str, moment: datetime, reader: Person, **names: str) -> str:
         year=local.year,
         time=local.strftime("%H:%M"),
         month=tongue.months[local.month - 1],
-        short_month=tongue.short_month(local.month),
+        short_month=tongue.short_months[local.month - 1],
         weekday=tongue.days[local.weekday()],
         short_day=tongue.short_days[local.weekday()],
         numeric=local.strftime(numeric.get(reader.lang, "%d.%m.%Y")),
