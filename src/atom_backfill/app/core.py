@@ -41,7 +41,7 @@ class App:
         self.tenants = Tenants(PostgresTenants(database), outside.new_id)
         self.memories = Memories(settings)
         self.ledger = PostgresLedger(database)
-        self.mailboxes = Mailboxes(settings, outside, database, self.accounts)
+        self.mailboxes = Mailboxes(settings, outside, database, self.accounts, _Sealer(self))
 
     @cached_property
     def vault(self) -> Vault:

@@ -1,35 +1,56 @@
-"""Opens the mailbox of an account, and keeps it open for the chunks that follow."""
+"""Opens the mailbox of an account, and keeps it open for the chunks that follow; connects new ones."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cached_property
 from pathlib import Path
 
 from atom_backfill.app.outside import Outside
 from atom_backfill.db.pool import Database
-from atom_backfill.errors import BugError
+from atom_backfill.errors import BugError, SignInNeededError, ThrottledError
+from atom_backfill.http import HttpClient
 from atom_backfill.jobs.job import AccountId, Lease, TenantId
 from atom_backfill.settings import Settings
-from atom_backfill.sources.accounts import Account, refuse_disconnected
+from atom_backfill.sources.accounts import OUTLOOK, Account, Connection, refuse_disconnected
 from atom_backfill.sources.mbox.source import MboxSource
-from atom_backfill.sources.ports import MailSource
-from atom_backfill.sources.postgres import PostgresAccounts
+from atom_backfill.sources.outlook.auth import (
+    Credentials,
+    DeviceCode,
+    MemoryTokenCache,
+    OutlookTokens,
+    sign_in_with_device_code,
+    sign_in_with_secret,
+)
+from atom_backfill.sources.outlook.client import GraphClient
+from atom_backfill.sources.outlook.source import OutlookSource
+from atom_backfill.sources.ports import MailSource, Permits, Sealer, TokenCache
+from atom_backfill.sources.postgres import TOKEN_CACHE, PostgresAccounts, PostgresPermits, PostgresTokenCache
 
 INDEX_FOLDER = "mbox-index"
+CLIENT_SECRET = "client_secret"  # noqa: S105 - the name of a secret, not one
+
+Tell = Callable[[DeviceCode], Awaitable[None]]
 
 
 class Mailboxes:
     """The open mailboxes of this process, one for each account."""
 
     def __init__(
-        self, settings: Settings, outside: Outside, database: Database, accounts: Callable[[TenantId], PostgresAccounts]
+        self,
+        settings: Settings,
+        outside: Outside,
+        database: Database,
+        accounts: Callable[[TenantId], PostgresAccounts],
+        sealer: Sealer,
     ) -> None:
         self._settings = settings
         self._outside = outside
         self._database = database
         self._accounts = accounts
+        self._sealer = sealer
         self._open: dict[AccountId, tuple[Account, MailSource]] = {}
         self._opening = asyncio.Lock()
         self._stack = AsyncExitStack()
@@ -47,10 +68,53 @@ class Mailboxes:
         refuse_disconnected(account)
         return (await self._of(tenant, account.account_id))[1]
 
+    def local_files(self, path: Path, address: str = "") -> MboxSource:
+        """Return a mailbox of local files: an mbox file, a Maildir, or a folder of mail files."""
+        folder = self._settings.home / INDEX_FOLDER
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return MboxSource(path, folder, self._outside.clock, address=address)
+
+    async def connect_outlook(self, credentials: Credentials, user: str, tell: Tell) -> Connection:
+        """Sign in, read the mailbox to see that it can be read, and return what to keep.
+
+        Raises SignInNeededError and NeedsOwnerError that say what to change and where.
+        """
+        clock = self._outside.clock
+        if credentials.delegated:
+            signed_in = await sign_in_with_device_code(self._login, clock, credentials, tell)
+        else:
+            base = self._settings.graph_base_url
+            signed_in = await sign_in_with_secret(self._login, clock, credentials, graph_base_url=base)
+        address = user or signed_in.address
+        source = self._outlook(credentials, address, MemoryTokenCache(signed_in.cache), _Unlimited())
+        mailbox = await source.identify()
+        config = {"tenant": credentials.tenant, "client_id": credentials.client_id, "user": address}
+        secrets = {TOKEN_CACHE: signed_in.cache}
+        if credentials.client_secret is not None:
+            secrets[CLIENT_SECRET] = credentials.client_secret
+        return Connection(OUTLOOK, mailbox, config, secrets)
+
+    async def forget(self, account: AccountId) -> None:
+        """Open the account's mailbox anew the next time: its sign-in has changed."""
+        async with self._opening:
+            self._open.pop(account, None)
+
     async def close(self) -> None:
         """Give everything back."""
         await self._stack.aclose()
         self._open.clear()
+
+    @cached_property
+    def _graph(self) -> HttpClient:
+        client = HttpClient(self._settings.graph_base_url)
+        self._stack.push_async_callback(client.close)
+        return client
+
+    @cached_property
+    def _login(self) -> HttpClient:
+        client = HttpClient(self._settings.login_base_url)
+        self._stack.push_async_callback(client.close)
+        return client
 
     async def _of(self, tenant: TenantId, account_id: AccountId) -> tuple[Account, MailSource]:
         async with self._opening:
@@ -63,11 +127,41 @@ class Mailboxes:
         match account.kind:
             case "mbox":
                 return self.local_files(Path(account.config["path"]), account.address)
+            case "outlook":
+                secret = await self._accounts(tenant).secret(account.account_id, CLIENT_SECRET)
+                config = account.config
+                credentials = Credentials(config["tenant"], config["client_id"], secret)
+                cache = self._token_cache(tenant, account.account_id)
+                if credentials.delegated and not (await cache.load()).text:
+                    raise SignInNeededError("not_signed_in", f"Connect {account.address} again: it is not signed in.")
+                return self._outlook(credentials, config["user"], cache, self._permits(account))
             case _:
                 raise BugError("unknown_kind", f"An account is of the unknown kind {account.kind!r}.")
 
-    def local_files(self, path: Path, address: str = "") -> MboxSource:
-        """Return a mailbox of local files: an mbox file, a Maildir, or a folder of mail files."""
-        folder = self._settings.home / INDEX_FOLDER
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return MboxSource(path, folder, self._outside.clock, address=address)
+    def _outlook(self, credentials: Credentials, user: str, cache: TokenCache, permits: Permits) -> OutlookSource:
+        clock, base = self._outside.clock, self._settings.graph_base_url
+        tokens = OutlookTokens(self._login, cache, clock, credentials, graph_base_url=base)
+        client = GraphClient(self._graph, tokens, permits, clock, user=user, jitter=self._outside.rng.random)
+        return OutlookSource(client, clock, address=user)
+
+    def _token_cache(self, tenant: TenantId, account: AccountId) -> PostgresTokenCache:
+        clock, new_id = self._outside.clock, self._outside.new_id
+        return PostgresTokenCache(self._database, tenant, account, self._sealer, clock, new_id)
+
+    def _permits(self, account: Account) -> PostgresPermits:
+        by_app = self._settings.graph_concurrency_scope == "app"
+        scope = f"app:{account.config['client_id']}" if by_app else f"mailbox:{account.account_id}"
+        most, clock, new_id = self._settings.graph_concurrency, self._outside.clock, self._outside.new_id
+        return PostgresPermits(self._database, account.account_id, scope, most, clock, new_id)
+
+
+class _Unlimited:
+    """Permits for looking at a mailbox once, before it is an account."""
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        """Let the request go."""
+        yield
+
+    async def throttled(self, error: ThrottledError) -> None:
+        """Nobody else is asking: the error goes to the person who connects."""

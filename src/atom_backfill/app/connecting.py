@@ -1,0 +1,38 @@
+"""Connects mailboxes: proves that one can be read, learns who it is, and stores how to reach it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from atom_backfill.app.core import Tenancy
+from atom_backfill.app.mailboxes import Tell
+from atom_backfill.errors import NotFoundError
+from atom_backfill.jobs.job import AccountId
+from atom_backfill.sources.accounts import MBOX, Account, Connection
+from atom_backfill.sources.outlook.auth import Credentials
+
+
+async def connect_mbox(tenancy: Tenancy, path: Path, address: str) -> Account:
+    """Connect local files; the same path again resumes its account.
+
+    Raises NotFoundError where there is nothing, NeedsOwnerError where there is no mail in it.
+    """
+    place = await asyncio.to_thread(lambda: path.expanduser().absolute())
+    if not await asyncio.to_thread(place.exists):
+        raise NotFoundError("no_such_file", f"There is no file or folder {place}.")
+    mailbox = await tenancy.app.mailboxes.local_files(place, address).identify()
+    return await _save(tenancy, Connection(MBOX, mailbox, {"path": str(place)}, {}))
+
+
+async def connect_outlook(tenancy: Tenancy, credentials: Credentials, user: str, tell: Tell) -> Account:
+    """Connect an Outlook mailbox; the same mailbox again resumes its account. Raises what signing in raises."""
+    mailboxes = tenancy.app.mailboxes
+    account = await _save(tenancy, await mailboxes.connect_outlook(credentials, user, tell))
+    await mailboxes.forget(account.account_id)
+    return account
+
+
+async def _save(tenancy: Tenancy, connection: Connection) -> Account:
+    account_id = await tenancy.accounts.save(AccountId(tenancy.app.outside.new_id()), connection)
+    return await tenancy.accounts.read(account_id)
