@@ -6,7 +6,7 @@ import re
 
 from atom_backfill.mail.digest import SegmentKind
 from atom_backfill.mail.lines import Line, Run
-from atom_backfill.mail.vocabulary import phrases
+from atom_backfill.mail.vocabulary import phrases, stems
 
 
 def mark_boilerplate(lines: list[Line], run: Run) -> Run:
@@ -58,26 +58,32 @@ def judge(words: str) -> SegmentKind | None:
     """Tell what a paragraph is by its words; None for a person's own."""
     if not 8 <= len(words) <= 4_000:
         return None
-    ruled = bool(_RULE.match(words))
-    body = _RULE.sub("", words, count=1).lstrip() if ruled else words
-    if _FOOTER_START.match(body) or (
-        _LIST_WORDS.search(body) and (ruled or (len(body) < 300 and _LIST_SURE.search(body)))
-    ):
+    ruled = _RULE.match(words)
+    body = words[ruled.end() :] if ruled else words
+    lowered = body.lower()
+    if _FOOTER_START.match(body):
         return SegmentKind.FOOTER
-    if ruled and len(body) < 400 and _LINK.search(body) and _ADVERTISES.search(body):
+    if _has_any(lowered, _LIST_STEMS) and (ruled or (len(body) < 300 and _LIST_SURE.search(body))):
         return SegmentKind.FOOTER
-    if (_LEGAL_START.match(body) and len(body) > 60) or _LEGAL_HEADING.fullmatch(body):
+    if ruled and len(body) < 400 and _LINK.search(body) and _has_any(lowered, _ADVERTISING_STEMS):
+        return SegmentKind.FOOTER
+    if (len(body) > 60 and _LEGAL_START.match(body)) or _LEGAL_HEADING.fullmatch(body):
         return SegmentKind.DISCLAIMER
-    if len(body) > 120 and len({match[0].lower()[:7] for match in _LEGAL.finditer(body)}) >= 3:
+    if len(body) > 120 and sum(stem in lowered for stem in _LEGAL_STEMS) >= 3:
         return SegmentKind.DISCLAIMER
     return None
+
+
+def _has_any(lowered: str, stems: tuple[str, ...]) -> bool:
+    return any(stem in lowered for stem in stems)
 
 
 def _begin(lines: list[Line], paragraph: Run, kind: SegmentKind) -> int:
     """Find where in a paragraph the boilerplate begins: a person's words may stand right above it."""
     pattern = _LEGAL_LINE if kind is SegmentKind.DISCLAIMER else _FOOTER_LINE
+    stems = _LEGAL_STEMS if kind is SegmentKind.DISCLAIMER else _LIST_STEMS
     for at in range(paragraph.first, paragraph.last + 1):
-        if pattern.search(lines[at].bare):
+        if pattern.match(lines[at].bare) or _has_any(lines[at].bare.lower(), stems):
             return at
     return paragraph.first
 
@@ -106,10 +112,10 @@ _FOOTER_START = phrases(
     ___+\s*$|(?:©|copyright \(c\)|copyright ©) ?\d{4}
     """
 )
-_LIST_WORDS = phrases(
-    r"""
-    mailing[- ]?list|listinfo|unsubscri|subscri(?:be|ption)|list archives?|@lists?\.|@googlegroups|yahoo! groups
-    listserv|mailman|désabonn|abbestell|abmeld|cancelar (?:la|su) suscri|disiscri|отписа
+_LIST_STEMS = stems(
+    """
+    mailing list|mailing-list|mailinglist|listinfo|unsubscri|subscribe|subscription|list archive|@list|@googlegroups
+    yahoo! groups|listserv|mailman|désabonn|abbestell|abmeld|cancelar su suscri|cancelar la suscri|disiscri|отписа
     """
 )
 _LIST_SURE = phrases(
@@ -118,9 +124,9 @@ _LIST_SURE = phrases(
     \S{1,60}-(?:leave|unsubscribe|request)@|unsubscribe\S{0,40}@
     """
 )
-_ADVERTISES = phrases(
-    r"""
-    \bfree\b|sponsor|download|msn|hotmail|yahoo|sign up|visit|check out|scholarship|protect|upgrade|\$\d
+_ADVERTISING_STEMS = stems(
+    """
+    free|sponsor|download|msn|hotmail|yahoo|sign up|visit|check out|scholarship|protect|upgrade
     """
 )
 _LEGAL_START = phrases(
@@ -147,22 +153,22 @@ _LEGAL_START = phrases(
     """
 )
 _LEGAL_HEADING = phrases(r"\W*(?:(?:legal|confidentiality|privacy) )?(?:disclaimer|notice)\W*")
-_LEGAL = phrases(
-    r"""
-    confidential|privileged|intended (?:recipient|only|solely|for)|unauthori[sz]ed|disclos|dissemination|distribution
-    strictly prohibited|in error|delete (?:this|it|the|all)|notify (?:the|us)|liabilit|virus|legally|addressee
-    proprietary|vertraulich|unbefugt|irrtümlich|empfänger|vernichten|confidentiel|destinataire|erreur|diffusion
-    interdit|confidencial|destinatario|prohibid|riservat|errore|vietat|confidenziali|vertrouwelijk|geadresseerde
-    конфиденциальн|получател|poufn|adresat
+_LEGAL_STEMS = stems(
+    """
+    confidential|privileged|intended recipient|intended only|intended solely|intended for|unauthorized|unauthorised
+    disclos|dissemination|distribution|strictly prohibited|in error|delete this|delete it|delete the|delete all
+    notify the|notify us|liabilit|virus|legally|addressee|proprietary|vertraulich|unbefugt|irrtümlich|empfänger
+    vernichten|confidentiel|destinataire|erreur|diffusion|interdit|confidencial|destinatario|prohibid|riservat|errore
+    vietat|confidenziali|vertrouwelijk|geadresseerde|конфиденциальн|получател|poufn|adresat
     """
 )
 _LEGAL_LINE = phrases(
     rf"""
-    \A(?:this|the) (?:e-?mail|message|communication|information|transmission)\b
-    {_RULE.pattern}|{_LEGAL_START.pattern}|{_LEGAL.pattern}
+    (?:this|the) (?:e-?mail|message|communication|information|transmission)\b
+    {_RULE.pattern}|{_LEGAL_START.pattern}
     """
 )
-_FOOTER_LINE = phrases(rf"{_RULE.pattern}|{_FOOTER_START.pattern}|{_LIST_WORDS.pattern}")
+_FOOTER_LINE = phrases(rf"{_RULE.pattern}|{_FOOTER_START.pattern}")
 _WARNING = phrases(
     r"""
     \A\W{0,6}(?:caution|warning|attention|external|\[?ext(?:ernal)?\]?|achtung|vorsicht|be careful|this (?:message

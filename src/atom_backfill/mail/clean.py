@@ -24,7 +24,7 @@ def clean(message: Message, limits: Limits) -> Digest:
     rendering = render(message, limits)
     segments = cut_quotes(rendering, _circumstances(message))
     passages, fewer_passages = cut_passages(rendering.text, segments, limit=limits.passages)
-    findings, fewer_findings = find(message, rendering, segments, limit=limits.findings)
+    findings, fewer_findings = find(message, rendering, segments, limits)
     cuts = {
         "rendering_truncated": rendering.truncated,
         "passages_capped": fewer_passages,

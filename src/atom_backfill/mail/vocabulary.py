@@ -10,6 +10,11 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+def stems(text: str) -> tuple[str, ...]:
+    """List beginnings of words and short phrases, in lower case, parted by `|` or line ends."""
+    return tuple(stem for line in text.strip().splitlines() for stem in line.strip().split("|"))
+
+
 def any_of(text: str) -> str:
     """Write a pattern's alternatives on several lines: every line end is a `|`, outer white space does not count."""
     return "(?:" + "|".join(line.strip() for line in text.strip().splitlines()) + ")"
