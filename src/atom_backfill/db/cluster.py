@@ -6,6 +6,7 @@ may by then belong to a stranger or a zombie.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -107,12 +108,22 @@ class Cluster:
         self._durable = durable
 
     def exists(self) -> bool:
-        """Tell whether there is a cluster; refuses one that is not the server account's own."""
+        """Tell whether there is a cluster; refuses one that is damaged, or not the server account's own."""
         data = self._place.data
-        if not (data / "PG_VERSION").exists():
+        if not os.path.lexists(data):
             return False
         prove(data, self._place.server_uid)
+        if not (data / "PG_VERSION").exists():
+            raise NeedsOwnerError(
+                "database_corrupted",
+                f"{data} is no database any more: restore it from a backup, or move it away to begin anew.",
+            )
         return True
+
+    def may_run(self) -> bool:
+        """Tell whether there may be a server: one that answers, or a process of ours that does not."""
+        address = self.address()
+        return address is not None and (self.state() is not ServerState.DOWN or self._is_server(address.pid))
 
     def state(self) -> ServerState:
         """Ask the socket; takes 3 s at most."""
@@ -180,14 +191,13 @@ class Cluster:
             time.sleep(0.2)
 
     def shut_down(self, programs: Programs) -> None:
-        """Stop the server, if one runs; open transactions are rolled back."""
+        """Stop the server where `may_run` says that it is one; open transactions are rolled back."""
         address = self.address()
-        if address is None or (self.state() is ServerState.DOWN and not self._is_server(address.pid)):
-            return
         for mode in ("fast", "immediate"):
             if programs.run("pg_ctl", "stop", "-s", "-w", "-t", "30", "-m", mode, "-D", self._place.data) == 0:
-                with suppress(OSError):
-                    Path(address.sockets).rmdir()
+                if address:
+                    with suppress(OSError):
+                        Path(address.sockets).rmdir()
                 return
         if self.state() is not ServerState.DOWN:
             raise RetryLaterError(

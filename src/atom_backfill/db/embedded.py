@@ -120,7 +120,7 @@ class EmbeddedPostgres:
             return
         with self._changing() as place:
             if not place.keep_up.exists() and _alone(self._users):
-                Cluster(place).shut_down(open_programs(place, self._bin_dir))
+                self._shut_down(place)
             self._users.close()
             self._users = None
 
@@ -150,13 +150,12 @@ class EmbeddedPostgres:
             return StopOutcome.NOT_RUNNING
         with self._changing() as place:
             place.keep_up.unlink(missing_ok=True)
-            cluster = Cluster(place)
-            if cluster.state() is ServerState.DOWN:
+            if not Cluster(place).may_run():
                 return StopOutcome.NOT_RUNNING
             with open_append(place.users_lock, place.keeper) as users:
                 if not even_if_used and not _alone(users):
                     return StopOutcome.IN_USE
-            cluster.shut_down(open_programs(place, self._bin_dir))
+            self._shut_down(place)
             return StopOutcome.STOPPED
 
     def status(self) -> EmbeddedStatus:
@@ -182,7 +181,7 @@ class EmbeddedPostgres:
             with open_append(place.users_lock, place.keeper) as users:
                 if not _alone(users):
                     return False
-            Cluster(place).shut_down(open_programs(place, self._bin_dir))
+            self._shut_down(place)
             for folder in {place.root, place.base}:
                 shutil.rmtree(folder)
             return True
@@ -194,12 +193,19 @@ class EmbeddedPostgres:
             time.sleep(0.02)
         if state is ServerState.READY:
             return
+        if state is ServerState.STARTING:
+            raise RetryLaterError("database_starting", "The embedded database is still recovering; try again later.")
         programs = open_programs(place, self._bin_dir)
         if not cluster.exists():
             if not place.password.exists():
                 place.write(place.password, secrets.token_urlsafe(32))
             cluster.create(programs, place.password.read_text())
         cluster.launch(programs, self._patience)
+
+    def _shut_down(self, place: Place) -> None:
+        cluster = Cluster(place)
+        if cluster.may_run():
+            cluster.shut_down(open_programs(place, self._bin_dir))
 
     def _url(self, place: Place, role: str, database: str) -> str:
         try:

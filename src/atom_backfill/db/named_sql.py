@@ -12,6 +12,7 @@ from typing import LiteralString
 from atom_backfill.errors import BugError
 
 _HEADER = re.compile(r"^-- name:[ \t]*(\S*)[ \t]*$", re.MULTILINE)
+_PURPOSE = re.compile(r"\A\s*(--.*\n\s*)+")
 
 
 class Queries:
@@ -43,7 +44,8 @@ def parse_queries(text: str, origin: str) -> Queries:
         problem = _problem(name, body, statements)
         if problem:
             raise BugError("sql_malformed", f"{origin}: {name or 'a statement'} {problem}.")
-        statements[name] = body.strip()
+        # The comment shows in pg_stat_activity; the purpose does not travel, so that it may hold any character.
+        statements[name] = f"/* {name} */ {_PURPOSE.sub('', body).strip()}"
     return Queries(statements)
 
 

@@ -293,6 +293,19 @@ def test_a_cluster_of_another_major_version_is_refused_with_the_way_out(server: 
     assert refused.value.code == "database_version"
 
 
+def test_a_damaged_cluster_is_not_replaced_by_an_empty_one(server: EmbeddedPostgres) -> None:
+    server.start()
+    server.close()
+    data = server.status().data_folder
+    assert data
+    version = data / "PG_VERSION"
+    version.rename(data / "gone")
+    with pytest.raises(NeedsOwnerError, match="backup") as refused:
+        server.start()
+    (data / "gone").rename(version)
+    assert refused.value.code == "database_corrupted"
+
+
 def test_a_lost_password_file_is_said_plainly(home: Path, server: EmbeddedPostgres) -> None:
     server.start()
     password = home / "database" / "password"

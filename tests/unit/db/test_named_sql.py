@@ -13,7 +13,7 @@ from atom_backfill.errors import BugError
 GOOD = """-- Statements about things.
 
 -- name: first_thing
--- The one that comes first;
+-- The one that comes first, 100 %;
 -- said on two lines.
 SELECT 1
 -- inside
@@ -28,7 +28,7 @@ DELETE FROM things WHERE name = '-- name: not_a_header';
 def test_statements_are_found_by_name_in_the_order_of_the_file() -> None:
     queries = parse_queries(GOOD, "test")
     assert queries.names() == ["first_thing", "second_thing"]
-    assert "SELECT 1\n-- inside\nWHERE true;" in queries["first_thing"]
+    assert queries["first_thing"] == "/* first_thing */ SELECT 1\n-- inside\nWHERE true;"
     assert queries["second_thing"].endswith("'-- name: not_a_header';")
 
 
