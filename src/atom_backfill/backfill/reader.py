@@ -1,0 +1,66 @@
+"""Jobs and their failures as people and scripts are shown them."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from atom_backfill.backfill.progress import job_view
+from atom_backfill.db.named_sql import load_queries
+from atom_backfill.db.pool import Database
+from atom_backfill.db.scope import Work
+from atom_backfill.db.transaction import Row
+from atom_backfill.errors import NotFoundError, UsageError
+from atom_backfill.jobs.job import JobId, TenantId
+
+SQL = load_queries(__package__)
+MOST_JOBS = 1000
+
+
+class JobReader:
+    """One tenant's jobs, read-only."""
+
+    def __init__(self, database: Database, tenant: TenantId) -> None:
+        self._database = database
+        self._tenant = tenant
+
+    async def jobs(self, *, status: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
+        """Return JOB documents, newest first."""
+        return [job_view(row) for row in await self._rows(None, None, status, min(limit, MOST_JOBS))]
+
+    async def job(self, job: JobId) -> dict[str, Any]:
+        """Return one JOB document. Raises NotFoundError."""
+        rows = await self._rows(job, job, None, 1)
+        if not rows:
+            raise _no_such_job(str(job))
+        return job_view(rows[0])
+
+    async def resolve(self, named: str) -> JobId:
+        """Find the job that an id or its beginning, or the address of its account (the latest job) names."""
+        wanted = named.strip().casefold()
+        digits = wanted.replace("-", "")
+        if "@" in wanted:
+            rows = [row for row in await self._rows(None, None, None, MOST_JOBS) if row["address"].casefold() == wanted]
+            if rows:
+                return JobId(rows[0]["id"])
+        elif digits and len(digits) <= 32 and all(digit in "0123456789abcdef" for digit in digits):
+            rows = await self._rows(UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f")), None, 2)
+            if len(rows) > 1:
+                raise UsageError("ambiguous", f"{named!r} names several jobs; give more of the id.")
+            if rows:
+                return JobId(rows[0]["id"])
+        raise _no_such_job(named)
+
+    async def failures(self, job: JobId) -> list[Row]:
+        """Return what the job could not read, the oldest first."""
+        async with self._database.transaction(Work(self._tenant)) as tx:
+            return await tx.fetch_all(SQL["list_failures"], {"tenant": self._tenant, "job": job})
+
+    async def _rows(self, least: UUID | None, most: UUID | None, status: str | None, limit: int) -> list[Row]:
+        keys = {"tenant": self._tenant, "least": least, "most": most, "status": status, "limit": limit}
+        async with self._database.transaction(Work(self._tenant)) as tx:
+            return await tx.fetch_all(SQL["read_jobs"], keys)
+
+
+def _no_such_job(named: str) -> NotFoundError:
+    return NotFoundError("no_such_job", f"There is no job {named!r}; `atom-backfill jobs` lists them.")
