@@ -84,17 +84,23 @@ async def outlook(
     total_seconds: float = 5.0,
     body_limit: int = 64 * 2**20,
     patience: float = 60.0,
+    request_seconds: float = 0.0,
 ) -> AsyncIterator[Outlook]:
-    """Open a source as the product does."""
+    """Open a source as the product does. Each request takes `request_seconds` of the source's time."""
     clock = SkippingClock()
     seen: list[tuple[str, int, float]] = []
+
+    def noted(kind: str, status: int, seconds: float) -> None:
+        seen.append((kind, status, seconds))
+        clock.skip(request_seconds)
+
     graph = HttpClient(f"{world.url}/v1.0", total_seconds=total_seconds, body_limit=body_limit)
     async with graph, HttpClient(world.url, total_seconds=total_seconds) as login:
         tokens = OutlookTokens(
             login, cache or MemoryTokenCache(), clock, credentials, graph_base_url=f"{world.url}/v1.0"
         )
         permits = MemoryPermits(clock, patience=patience)
-        client = GraphClient(graph, tokens, permits, clock, user=address, on_request=lambda *about: seen.append(about))
+        client = GraphClient(graph, tokens, permits, clock, user=address, on_request=noted)
         yield Outlook(OutlookSource(client, clock, address=address), client, tokens, permits, clock, seen)
 
 
@@ -133,6 +139,7 @@ def a_graph_message(folder: Json, **about: Any) -> Json:
         "conversationId": f"AAQk{number:08}=",
         "subject": f"Lease {number}",
         "body": {"contentType": "text", "content": f"The lease {number} is signed.\r\n"},
+        "bodyPreview": f"The lease {number} is signed.",
         "from": person,
         "sender": person,
         "toRecipients": [{"emailAddress": {"name": "Ines Halloran", "address": "ines@example.com"}}],

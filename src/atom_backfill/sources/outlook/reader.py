@@ -124,12 +124,15 @@ class WindowReader:
             answer = await self._client.get("messages", at.url, tries=tries)
         else:
             answer = await self._ask(listing, at, MESSAGE_FIELDS if listing.whole else PLACE_FIELDS, tries)
-        items = _items(answer)
+        listed = _items(answer)
         self._walks.remember_size(listing.key, None)
+        items = _distinct(listed)
+        if (over := len(items) - at.size) > 0:
+            return Batch(items[: at.size], write_link(at.past(at.size - over if over < at.size else at.size)))
         url = answer.get("@odata.nextLink")
         if url and not self._can_follow(listing, url, at.url):
-            return Batch(items[: at.size], None, broken=True)
-        return Batch(items[: at.size], self._next(listing, at, len(items), url or ""))
+            return Batch(items, None, broken=True)
+        return Batch(items, self._next(listing, at, len(listed), url or ""))
 
     async def _ask(self, listing: Listing, at: Position, fields: str, tries: int) -> dict[str, Any]:
         params = {"$select": fields, "$orderby": "receivedDateTime desc", "$top": str(at.size)}
@@ -145,9 +148,7 @@ class WindowReader:
         return not self._walks.loops(listing.key, url, came_from)
 
     def _next(self, listing: Listing, at: Position, listed: int, url: str) -> Link | None:
-        if listed > at.size:  # more than asked for: what is over is read again
-            return write_link(at.after(at.size, "", listing.asked))
-        if url or listed == at.size:  # a full page without a link: one more request finds a link that was lost
+        if url or listed >= at.size:  # a full page without a link: one more request finds a link that was lost
             return write_link(at.after(listed, url, listing.asked))
         older = at.older(listing.window, listing.asked)
         return write_link(older) if older else None
@@ -211,6 +212,19 @@ def _items(answer: dict[str, Any]) -> list[Any]:
     if not isinstance(value, list):
         raise RetryLaterError("bad_answer", "Microsoft Graph sent a list that cannot be read.")
     return value
+
+
+def _distinct(items: list[Any]) -> list[Any]:
+    """Drop what the service repeats within a page."""
+    seen: set[str] = set()
+    distinct = []
+    for item in items:
+        source_id = usable_id(item)
+        if source_id is None or source_id not in seen:
+            distinct.append(item)
+        if source_id is not None:
+            seen.add(source_id)
+    return distinct
 
 
 def _of_size(error: AtomError) -> AtomError:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from atom_backfill.clock import Clock
-from atom_backfill.errors import NeedsOwnerError, NotFoundError, RetryLaterError
+from atom_backfill.errors import NeedsOwnerError, NotFoundError, RetryLaterError, SkipItemError
 from atom_backfill.mail.message import FolderId, SourceId
 from atom_backfill.sources.outlook.client import GraphClient
 from atom_backfill.sources.outlook.folders import find_folders
@@ -28,6 +28,11 @@ PLACES_LIMIT = 500
 
 _CONTEXT_USER = re.compile(
     r"users\('([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})'\)", re.IGNORECASE | re.ASCII
+)
+
+_OUTLINES_ONLY = (
+    "This sign-in may list messages but not read them (Mail.ReadBasic): under App registrations → API permissions add"
+    " Mail.Read, have it granted, and connect again."
 )
 
 
@@ -81,12 +86,27 @@ class OutlookSource:
         return await self._reader.message(source_id)
 
     async def identify(self) -> MailboxIdentity:
-        """Tell whose mailbox this is, by reading one message's id. Raises NeedsOwnerError where it is another's."""
-        listed = await self._client.get("messages", ("messages",), {"$top": "1", "$select": "id"})
+        """Tell whose mailbox this is, by reading of one message. Raises NeedsOwnerError where it is another's."""
+        listed = await self._first_messages()
         context = listed.get("@odata.context")
         user = _CONTEXT_USER.search(context) if isinstance(context, str) else None
         identity = user[1].lower() if user else await self._root_id()
         return MailboxIdentity(identity, await self._signed_in_address())
+
+    async def _first_messages(self) -> dict[str, Any]:
+        """List a few messages. Raises NeedsOwnerError where the sign-in may see that they exist, and no more."""
+        try:
+            listed = await self._few("id,bodyPreview")
+            if _lacks(listed, "bodyPreview") and _lacks(await self._few("id,body"), "body"):
+                raise NeedsOwnerError("access_denied", _OUTLINES_ONLY)
+        except (SkipItemError, RetryLaterError) as error:
+            if isinstance(error, RetryLaterError) and error.code not in SIZE_CODES:
+                raise
+            return await self._few("id")
+        return listed
+
+    async def _few(self, fields: str) -> dict[str, Any]:
+        return await self._client.get("messages", ("messages",), {"$top": "5", "$select": fields})
 
     async def _root_id(self) -> str:
         root = usable_id(await self._client.get("folders", ("mailFolders", "msgfolderroot"), {"$select": "id"}))
@@ -111,6 +131,11 @@ class OutlookSource:
                 " or use app-only sign-in with a client secret for a mailbox that is not your own.",
             )
         return self._address or (mine[0] if mine else "")
+
+
+def _lacks(listed: dict[str, Any], field: str) -> bool:
+    items = listed.get("value")
+    return isinstance(items, list) and bool(items) and not any(isinstance(i, dict) and field in i for i in items)
 
 
 def _addresses(profile: dict[str, Any]) -> list[str]:

@@ -50,6 +50,10 @@ class Position:
             url="" if own else url,
         )
 
+    def past(self, items: int) -> Position:
+        """The place behind so many items of a page that held more than asked for, some of them repeated."""
+        return replace(self, skip=self.skip + items, url="")
+
     def older(self, whole: Window, asked: int) -> Position | None:
         """The rest of the whole window behind this part of it; None where this part was the last."""
         if self.within.start == whole.start:
