@@ -99,7 +99,7 @@ class Place:
     def give_to_server(self, path: Path) -> None:
         """Make `path` the server account's."""
         if self.account:
-            os.chown(path, self.account.uid, self.account.gid, follow_symlinks=False)
+            _give(path, self.account)
 
 
 def known_accounts() -> Iterator[Account]:
@@ -128,7 +128,7 @@ def make_base(home: Path) -> Path:
     with suppress(FileExistsError):
         base.mkdir(mode=fresh_mode)
         if keeper:
-            os.chown(base, keeper.uid, keeper.gid)
+            _give(base, keeper)
     prove(base, keeper.uid if keeper else os.geteuid())
     return base
 
@@ -198,9 +198,15 @@ def prove(path: Path, uid: int, kind: Callable[[int], bool] = stat.S_ISDIR) -> N
 
 def open_append(path: Path, keeper: Account | None) -> BinaryIO:
     """Open a file that only the home's owner reads for adding at its end; a symbolic link in its place is refused."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-    if keeper:
-        os.fchown(descriptor, keeper.uid, keeper.gid)
+    flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        descriptor = os.open(path, flags | os.O_CREAT, 0o600)
+    else:
+        # Only what was made just now: in another user's folder, a name there before may be a link to anything.
+        if keeper:
+            os.fchown(descriptor, keeper.uid, keeper.gid)
     return os.fdopen(descriptor, "a+b")
 
 
@@ -260,6 +266,18 @@ def _make_elsewhere(home: Path, account: Account, parents: Sequence[Path]) -> Pa
 
 def _name_elsewhere(home: Path) -> str:
     return "atom-backfill-" + hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
+
+
+def _give(path: Path, account: Account) -> None:
+    """Change the owner of a folder or file made just now, and of nothing that was put in its place meanwhile."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
+            raise NeedsOwnerError("database_folder_refused", f"{path} was replaced by a link, so it is not used.")
+        os.fchown(descriptor, account.uid, account.gid)
+    finally:
+        os.close(descriptor)
 
 
 def _write(path: Path, text: str, keeper: Account | None) -> None:

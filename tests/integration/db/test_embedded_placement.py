@@ -187,6 +187,23 @@ def test_root_in_a_users_home_leaves_everything_to_that_user(open_folder: Path) 
 
 
 @root_only
+def test_root_gives_a_user_nothing_that_the_user_slipped_in(open_folder: Path) -> None:
+    secret = open_folder / "secret"
+    secret.write_text("root's")
+    base = open_folder / "home" / "database"
+    base.mkdir(parents=True, mode=0o700)
+    os.link(secret, base / "start.lock")
+    for folder in (base, base.parent):
+        os.chown(folder, NOBODY.uid, NOBODY.gid)
+    EmbeddedPostgres(open_folder / "home").keep_up()
+    assert secret.stat().st_uid == 0
+    (base / "keep-up").unlink()
+    (base / "users.lock").symlink_to(secret)
+    with pytest.raises(NeedsOwnerError):
+        EmbeddedPostgres(open_folder / "home", durable=False).start()
+
+
+@root_only
 def test_an_unprivileged_user_runs_it_alone(open_folder: Path) -> None:
     home = open_folder / "home"
     home.mkdir(mode=0o700)
