@@ -28,6 +28,8 @@ from .service import Clocks, Service, Settings, real_sleep
 def main(arguments: list[str] | None = None) -> int:
     """Run the simulator. Returns 0 after a stop, 2 for what cannot be run."""
     asked = _parser().parse_args(arguments)
+    # What is loaded stays, and the collector would walk all of it again and again.
+    gc.disable()
     try:
         quirks = _quirks(asked)
         script = read_script(asked.faults, GRAMMAR) if asked.faults else Script()
@@ -39,9 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     clocks = Clocks(time.time, time.monotonic, real_sleep, lambda: str(uuid.uuid4()))
     service = Service(mailboxes, _settings(asked, quirks), script, clocks)
-    # What was loaded stays: the collector need not walk it again and again.
-    gc.collect()
     gc.freeze()
+    gc.enable()
     try:
         asyncio.run(_run(service, asked.host, asked.port))
     except OSError as error:

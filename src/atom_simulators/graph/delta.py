@@ -254,9 +254,9 @@ def _page(
         "@odata.context": f"{scope.call.origin}/v1.0/$metadata#{what}",
         "value": value,
     }
-    if following is not None:
-        put_next_link(scope, content, f"{base}?$skiptoken={_sealed(kind, following)}")
-    else:
+    link = f"{base}?$skiptoken={_sealed(kind, following)}" if following is not None else None
+    put_next_link(scope, content, link)
+    if following is None and "@odata.nextLink" not in content:
         done = replace(state, since=state.round, cursor=None, told=0, page=0)
         content["@odata.deltaLink"] = f"{base}?$deltatoken={_sealed(kind, done)}"
     return scope.answer(content)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..scenario import Fault, Grammar, Script
 from .errors import GraphError
-from .limits import throttled
+from .limits import throttled, wait_text
 from .mailbox import Mailbox
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -63,7 +63,7 @@ def status_error(fault: Fault | None) -> GraphError | None:
         "503": ("serviceNotAvailable", "The service is temporarily unavailable."),
         "504": ("UnknownError", ""),
     }[fault.kind]
-    headers = {} if seconds is None else {"Retry-After": f"{seconds:g}"}
+    headers = {} if seconds is None else {"Retry-After": wait_text(seconds)}
     return GraphError(int(fault.kind), code, message, headers)
 
 

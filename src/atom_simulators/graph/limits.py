@@ -59,13 +59,19 @@ class Throttle:
 
     def _refusal(self, limit: str, retry_after: int | None) -> GraphError:
         self.refused += 1
-        return throttled(limit, retry_after, inner=self._quirks.throttle_inner_error)
+        inner = self._quirks.throttle_inner_error
+        return throttled(limit, retry_after, inner=inner, code=self._quirks.throttle_code)
 
     def _place(self, app: str, mailbox: str) -> tuple[str, str]:
         return (app, mailbox if self._quirks.concurrency_scope == "mailbox" else "")
 
 
-def throttled(limit: str, retry_after: float | None, *, inner: bool) -> GraphError:
-    """429 ApplicationThrottled; without `retry_after` the header is left out."""
-    headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
-    return GraphError(429, "ApplicationThrottled", f"Application is over its {limit} limit.", headers, inner=inner)
+def throttled(limit: str, retry_after: float | None, *, inner: bool, code: str = "ApplicationThrottled") -> GraphError:
+    """429; without `retry_after` the header is left out."""
+    headers = {} if retry_after is None else {"Retry-After": wait_text(retry_after)}
+    return GraphError(429, code, f"Application is over its {limit} limit.", headers, inner=inner)
+
+
+def wait_text(seconds: float) -> str:
+    """The value of a Retry-After header."""
+    return str(int(seconds)) if seconds == int(seconds) else str(seconds)

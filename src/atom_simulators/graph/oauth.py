@@ -22,7 +22,7 @@ from .wire import JSON, Answer, Call
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _MANY_TENANTS = frozenset({"common", "organizations", "consumers"})
 _OPENID_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
-_GRAPH = ("https://graph.microsoft.com/", "https://graph.microsoft.com//")
+_GRAPH = "https://graph.microsoft.com/"
 _CODE_LIFE_S = 600
 _REFRESH_LIFE_S = 90 * 86_400
 _LETTERS = "ABCEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -263,8 +263,7 @@ class SignIn:
 def _granted(asked: list[str], allowed: tuple[str, ...]) -> list[str]:
     names = []
     for scope in asked:
-        for prefix in _GRAPH:
-            scope = scope.removeprefix(prefix)
+        scope = scope.removeprefix(_GRAPH).lstrip("/")
         names += ["Mail.Read", "User.Read"] if scope == ".default" else [scope]
     return [n for n in dict.fromkeys(names) if n not in _OPENID_SCOPES and (not allowed or n in allowed)]
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from . import ids, items, mime, schema, search
 from .conditions import date_range, holds, rank
-from .errors import item_not_found
+from .errors import GraphError, item_not_found
 from .folders import Folder
 from .mailbox import Entry
 from .options import Options, message_options
 from .query import Dialect, parse_filter
+from .quirks import Quirks
 from .scope import CorruptItemError, JsonObject, Scope, page_shift
 from .wire import Answer
 
@@ -40,6 +41,7 @@ class Listing:
 def list_messages(scope: Scope, folder: Folder | None, name: str = "") -> Answer:
     """A page of a folder's messages, or of the whole mailbox. `name` is the folder as the path names it."""
     options = message_options(scope.call.query, scope.quirks)
+    _check_weight(scope, options)
     listing = choose(scope, folder, options)
     place = _place(options)
     shown = max(0, options.page - scope.quirks.short_pages) if scope.quirks.short_pages else options.page
@@ -111,21 +113,27 @@ def choose(scope: Scope, folder: Folder | None, options: Options) -> Listing:
     entries: Sequence[Entry] = _within(scope, folder, low, high)
     if rest:
         entries = [entry for entry in entries if all(holds(part, entry.value) for part in rest)]
-    return _ordered(entries, options, scope.quirks.default_order)
+    return _ordered(entries, options, scope.quirks)
 
 
 def put_next_link(scope: Scope, content: JsonObject, link: str | None) -> None:
-    """End a page by its link, or by what a fault makes of it."""
-    if link is None:
-        return
+    """End a page by its link, or by what a fault makes of it; a false link comes even on a last page."""
     if scope.is_struck("lost_next"):
         return
     if scope.is_struck("loop_next"):
         link = scope.call.url
     elif scope.is_struck("evil_next") and scope.fault is not None:
         base = scope.fault.text("url", _EVIL_HOST).rstrip("/")
-        link = base + link.removeprefix(f"{scope.call.origin}/v1.0")
-    content["@odata.nextLink"] = link
+        link = base + (link or scope.call.url).removeprefix(f"{scope.call.origin}/v1.0")
+    if link is not None:
+        content["@odata.nextLink"] = link
+
+
+def _check_weight(scope: Scope, options: Options) -> None:
+    """Raises GraphError (504) where the page is more than the service manages on this day."""
+    heavy, deep = scope.quirks.heavy_page_limit, scope.quirks.deep_skip_limit
+    if (heavy and options.with_bodies and options.page > heavy) or (deep and options.skip > deep):
+        raise GraphError(504, "UnknownError", "")
 
 
 def _within(scope: Scope, folder: Folder | None, low: int | None, high: int | None) -> list[Entry]:
@@ -159,13 +167,14 @@ def search_folder_entries(scope: Scope, folder: Folder) -> list[Entry]:
     )
 
 
-def _ordered(entries: Sequence[Entry], options: Options, default: str) -> Listing:
+def _ordered(entries: Sequence[Entry], options: Options, quirks: Quirks) -> Listing:
     if not options.order:
-        if default == "scattered":
+        if quirks.default_order == "scattered":
             return Listing(sorted(entries, key=lambda entry: entry.ordinal * 2654435761 % (1 << 32)))
-        return Listing(entries, backwards=default == "newest")
+        return Listing(entries, backwards=quirks.default_order == "newest")
     if len(options.order) == 1 and options.order[0][0] == "receivedDateTime":
-        return Listing(entries, backwards=options.order[0][1])
+        backwards = options.order[0][1]
+        return Listing(() if quirks.ascending_is_empty and not backwards else entries, backwards)
     found = list(entries)
     for path, descending in reversed(options.order):
         found.sort(key=partial(_rank, path), reverse=descending)

@@ -38,6 +38,12 @@ class Quirks:
     """Whether $filter takes a date without a time."""
     short_pages: int = 0
     """So many places of each page are taken by items that are no messages: shorter pages, $skip that runs ahead."""
+    heavy_page_limit: int = 0
+    """Pages with bodies that ask for more messages than this time out (504); 0: none does."""
+    deep_skip_limit: int = 0
+    """Lists with a $skip beyond this time out (504); 0: none does."""
+    ascending_is_empty: bool = False
+    """$orderby=receivedDateTime asc finds nothing, as seen with a few mailboxes."""
     body_type_ignored_in_lists: bool = False
     """Lists pay no attention to Prefer: outlook.body-content-type."""
 
@@ -62,6 +68,8 @@ class Quirks:
     # Who may do what
     app_only_me_refused: bool = True
     """`/me` with an app-only token is refused; if not, it is the signed-in user's default mailbox."""
+    unreadable_bearer: Literal["CompactToken", "IDX14100"] = "CompactToken"
+    """Words of the answer to a token that is none: the older or the newer form."""
     app_roles: tuple[str, ...] = ("Mail.Read", "User.Read.All")
     """Application permissions that app-only tokens have."""
     granted_scopes: tuple[str, ...] = ()
@@ -84,6 +92,14 @@ class Quirks:
     # Throttling
     concurrency_scope: Literal["mailbox", "app"] = "mailbox"
     """Whether the concurrency limit counts per app and mailbox or per app."""
+    throttle_code: Literal[
+        "ApplicationThrottled",
+        "TooManyRequests",
+        "activityLimitReached",
+        "ErrorTooManyRequests",
+        "ErrorExceededConnectionCount",
+    ] = "ApplicationThrottled"
+    """Code of a 429 of the limits."""
     throttle_retry_after: int | None = 1
     """Retry-After of a concurrency 429, in seconds; null leaves it out."""
     throttle_inner_error: bool = False

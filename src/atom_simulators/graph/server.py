@@ -205,6 +205,7 @@ def _config(service: Service) -> uvicorn.Config:
         log_level="critical",
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
     )
 

@@ -64,7 +64,7 @@ class Service:
         self.clocks = clocks
         self.journal = Journal()
         self.throttle = Throttle(settings.limits, settings.quirks, clocks.monotonic)
-        self.tokens = Tokens(clocks.now, clocks.new_id, settings.token_life_s)
+        self.tokens = Tokens(clocks.now, clocks.new_id, settings.token_life_s, settings.quirks.unreadable_bearer)
         user = settings.user or next(iter(sorted(mailboxes)), "")
         sign_in = SignInSettings(user, settings.device_life_s, settings.device_interval_s)
         self.sign_in = SignIn(self.tokens, settings.quirks, sign_in, clocks.now, clocks.new_id)

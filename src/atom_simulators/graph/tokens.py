@@ -7,6 +7,10 @@ from . import ids
 from .errors import GraphError, invalid_token
 
 _READING = frozenset({"Mail.Read", "Mail.ReadWrite", "Mail.Read.Shared"})
+_GARBAGE = {
+    "CompactToken": "CompactToken parsing failed with error code: 80049217",
+    "IDX14100": "IDX14100: JWT is not well formed, there are no dots (.).",
+}
 _BASIC = frozenset({"Mail.ReadBasic", "Mail.ReadBasic.All"})
 
 
@@ -39,7 +43,8 @@ class Grant:
 class Tokens:
     """Makes and checks access tokens. They are sealed words, so they outlive a restart of the simulator."""
 
-    def __init__(self, now: Callable[[], float], new_id: Callable[[], str], lifetime_s: int) -> None:
+    def __init__(self, now: Callable[[], float], new_id: Callable[[], str], lifetime_s: int, garbage: str) -> None:
+        self._garbage = garbage
         self._now = now
         self._new_id = new_id
         self.lifetime_s = lifetime_s
@@ -58,7 +63,7 @@ class Tokens:
             raise invalid_token("Access token is empty.", login)
         content = ids.unseal("access", word.strip().removeprefix("EwB"))
         if content is None:
-            raise invalid_token("CompactToken parsing failed with error code: 80049217", login)
+            raise invalid_token(_GARBAGE[self._garbage], login)
         app, tenant, user, permissions, epoch, expires, serial = content
         if expires <= self._now() or serial in self._ended or epoch < self._epoch:
             raise invalid_token("Lifetime validation failed, the token is expired.", login)

@@ -181,6 +181,14 @@ def test_a_link_can_lead_back_to_its_own_page(path: str) -> None:
         assert simulator.get(second).json()["@odata.nextLink"] == second
 
 
+@pytest.mark.parametrize("kind", ["loop_next", "evil_next"])
+def test_a_false_link_comes_even_on_a_last_page(kind: str) -> None:
+    with graph_simulator(faults=[rule(kind), rule(kind, "delta")]) as simulator:
+        assert "@odata.nextLink" in simulator.get("/messages", **{"$top": "100"}).json()
+        page = simulator.get(DELTA, headers={"Prefer": "odata.maxpagesize=100"}).json()
+        assert ("@odata.nextLink" in page, "@odata.deltaLink" in page) == (True, False)
+
+
 @pytest.mark.parametrize("path", ["/messages", DELTA])
 def test_a_link_can_be_missing_though_there_is_more(path: str) -> None:
     operation = "delta" if path == DELTA else "messages"

@@ -78,6 +78,13 @@ def test_the_limit_can_be_the_app_s() -> None:
         assert "innerError" in answer.json()["error"]
 
 
+def test_the_code_of_a_refusal_is_settable() -> None:
+    quirks = Quirks(throttle_code="ErrorExceededConnectionCount")
+    with graph_simulator(quirks=quirks, limits=Limits(requests=1)) as simulator:
+        simulator.get("/messages")
+        assert error_of(simulator.get("/messages")) == (429, "ErrorExceededConnectionCount")
+
+
 def test_the_number_at_once_is_settable_and_0_lifts_it() -> None:
     with graph_simulator(latency_s=1.0, limits=Limits(concurrency=1)) as simulator, held_calls(simulator, 1):
         assert simulator.get("/messages").status_code == 429

@@ -291,3 +291,19 @@ def test_recoverable_items_are_not_in_the_whole_mailbox() -> None:
     with graph_simulator([a_mailbox(messages=messages, folders=[a_folder("Inbox"), hidden])]) as simulator:
         assert numbers_of(simulator.items("/messages")) == [1]
         assert numbers_of(simulator.items("/mailFolders/recoverableitemsdeletions/messages")) == [2]
+
+
+def test_pages_that_are_too_heavy_or_too_deep_time_out() -> None:
+    with graph_simulator(quirks=Quirks(heavy_page_limit=20, deep_skip_limit=15)) as simulator:
+        for params in ({"$top": "21"}, {"$skip": "16"}):
+            answer = simulator.get("/messages", **params)
+            assert error_of(answer) == (504, "UnknownError")
+            assert answer.json()["error"]["message"] == ""
+        for params in ({"$top": "20"}, {"$top": "500", "$select": "id"}, {"$skip": "15"}):
+            assert simulator.get("/messages", **params).status_code == 200
+
+
+def test_ascending_order_may_find_nothing() -> None:
+    with graph_simulator(quirks=Quirks(ascending_is_empty=True)) as simulator:
+        assert simulator.items("/messages", **{"$orderby": "receivedDateTime asc"}) == []
+        assert len(simulator.items("/messages", **{"$orderby": "receivedDateTime desc"})) == 30

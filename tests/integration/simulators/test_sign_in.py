@@ -241,6 +241,13 @@ def test_without_a_good_token_nothing_is_answered(header: str, message: str) -> 
         assert 'error="invalid_token"' in answer.headers["www-authenticate"]
 
 
+def test_a_garbage_token_may_be_told_in_the_newer_words() -> None:
+    with graph_simulator(quirks=Quirks(unreadable_bearer="IDX14100")) as simulator:
+        answer = simulator.get("/messages", headers={"Authorization": "Bearer garbage"})
+        assert error_of(answer) == (401, "InvalidAuthenticationToken")
+        assert answer.json()["error"]["message"].startswith("IDX14100: ")
+
+
 def test_a_token_expires_after_its_life() -> None:
     with graph_simulator(token_life_s=60) as simulator:
         assert simulator.token().json()["expires_in"] == 60
