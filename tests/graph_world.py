@@ -70,8 +70,11 @@ async def graph_world(
     clocks = Clocks(time.time, time.monotonic, real_sleep, lambda: str(uuid.uuid4()))
     script = Script(parse_faults(list(faults), GRAMMAR))
     service = Service(read_mailboxes(directory), Settings(quirks=switches, limits=limits, **settings), script, clocks)
-    async with serving(service) as url:
-        yield GraphWorld(url, service)
+    try:
+        async with serving(service) as url:
+            yield GraphWorld(url, service)
+    except BaseExceptionGroup as group:  # a failed assertion, wrapped by the server's task group
+        raise group.exceptions[0] from None
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ time, and the others use what it got. No secret, token or address is logged or p
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -242,7 +243,7 @@ class _Session:
         import msal  # type: ignore[import-untyped]  # 0.1 s: only who signs in pays for it
 
         self._cache = msal.SerializableTokenCache()
-        if self._text:
+        if _is_cache(self._text):
             self._cache.deserialize(self._text)
         common = {
             "authority": f"https://{authority_host(self._http)}/{self._credentials.tenant}",
@@ -303,6 +304,15 @@ async def _reached(http: HttpClient, work: Awaitable[T]) -> T:
             f"{http.base.host} cannot be reached: check the network, the proxy (HTTPS_PROXY) and ATOM_LOGIN_BASE_URL.",
             detail=error.detail,
         ) from error
+
+
+def _is_cache(text: str) -> bool:
+    """Tell whether MSAL can work with a stored cache; one that it cannot is as good as none."""
+    try:
+        parts = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(parts, dict) and all(isinstance(part, dict) for part in parts.values())
 
 
 def _check(credentials: Credentials) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from atom_backfill.clock import Clock
-from atom_backfill.errors import NeedsOwnerError, NotFoundError, RetryLaterError, SkipItemError
+from atom_backfill.errors import BugError, NeedsOwnerError, NotFoundError, RetryLaterError, SkipItemError
 from atom_backfill.mail.message import FolderId, SourceId
 from atom_backfill.sources.outlook.client import GraphClient
 from atom_backfill.sources.outlook.folders import find_folders
@@ -33,6 +33,10 @@ _CONTEXT_USER = re.compile(
 _OUTLINES_ONLY = (
     "This sign-in may list messages but not read them (Mail.ReadBasic): under App registrations → API permissions add"
     " Mail.Read, have it granted, and connect again."
+)
+_WRONG_ACCOUNT = (
+    "The sign-in was made with another account than the one that --user names: connect again and choose that account, or"
+    " use app-only sign-in with a client secret for a mailbox that is not your own."
 )
 
 
@@ -118,19 +122,23 @@ class OutlookSource:
         """Return the address to show; for a delegated sign-in, that of the user who signed in."""
         if not self._client.delegated:
             return self._address
-        try:
-            fields = {"$select": "mail,userPrincipalName,proxyAddresses"}
-            profile = await self._client.get("user", (), fields)
-        except (NeedsOwnerError, NotFoundError):  # User.Read was not granted; mail can be read all the same
-            return self._address
-        mine = _addresses(profile)
-        if mine and self._address and self._address.casefold() not in {address.casefold() for address in mine}:
-            raise NeedsOwnerError(
-                "wrong_account",
-                f"The sign-in was made as {mine[0]}, not as {self._address}: connect again and choose that account,"
-                " or use app-only sign-in with a client secret for a mailbox that is not your own.",
-            )
+        mine = await self._mine({})
+        if self._address and mine and self._address.casefold() not in _folded(mine):
+            aliases = await self._mine({"$select": "proxyAddresses"})
+            if self._address.casefold() not in _folded(aliases):
+                raise NeedsOwnerError("wrong_account", _WRONG_ACCOUNT)
         return self._address or (mine[0] if mine else "")
+
+    async def _mine(self, params: dict[str, str]) -> list[str]:
+        """Read the addresses of whoever signed in; none where the sign-in does not allow to."""
+        try:
+            return _addresses(await self._client.get("user", (), params))
+        except (NeedsOwnerError, NotFoundError, BugError):  # User.Read was not granted, or the property is not known
+            return []
+
+
+def _folded(addresses: list[str]) -> set[str]:
+    return {address.casefold() for address in addresses}
 
 
 def _lacks(listed: dict[str, Any], field: str) -> bool:
