@@ -1,0 +1,264 @@
+"""Jobs: start, list, show, watch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from atom_backfill.cli.arguments import MOMENT, USD
+from atom_backfill.cli.command import Invocation, command
+from atom_backfill.cli.render import answer, duration, line, note, pairs, shown, table
+from atom_backfill.cli.session import tenancies, with_app, with_tenancy
+from atom_backfill.errors import AtomError, RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from atom_backfill.app.core import App, Tenancy
+    from atom_backfill.jobs.job import JobId
+    from atom_backfill.sources.accounts import Account
+
+Document = dict[str, Any]
+STATUSES = click.Choice(["pending", "running", "paused", "failed", "cancelled", "completed"])
+EXIT_STATUS = {"completed": 0, "failed": 1, "cancelled": 1}
+"""Of a job that has ended, by its status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What `start` was asked to read."""
+
+    since: datetime | None
+    until: datetime | None
+    days: int | None
+    folders: tuple[str, ...]
+    again: bool
+    graph: Literal["auto", "on", "off"]
+    budget_usd: Decimal | None
+
+
+@command(
+    "start",
+    "start ines@lumen.example --watch",
+    "start ines@lumen.example --since 2023-01-01 --until 2024-01-01 --folder Inbox",
+    "start --all --days 30",
+)
+@click.argument("account", required=False)
+@click.option("--all", "every", is_flag=True, help="Start every connected account of the tenant.")
+@click.option("--since", type=MOMENT, help="Read mail received at or after this moment (default: from the beginning).")
+@click.option("--until", type=MOMENT, help="Read mail received before this moment; a bare date is its midnight.")
+@click.option("--days", type=click.IntRange(1, 36_500), help="Read the last N days, instead of --since.")
+@click.option("--folder", "folders", multiple=True, metavar="NAME", help="Read this folder (`all`: every); repeatable.")
+@click.option("--again", is_flag=True, help="Read again what is stored already.")
+@click.option(
+    "--graph", type=click.Choice(["auto", "on", "off"]), default="auto", show_default=True, help="The graph lane."
+)
+@click.option("--budget-usd", type=USD, metavar="USD", help="Most that the graph lane may spend.")
+@click.option("--watch", "watching", is_flag=True, help="Stay and show the progress.")
+@click.pass_obj
+def start(call: Invocation, /, account: str | None, every: bool, watching: bool, **asked: Any) -> int:
+    """Create a job that reads a mailbox; workers do the reading (`worker`, or `run JOB`).
+
+    Without --folder all folders are read but Junk, Deleted Items and Drafts. Only what the memory does not cover yet is
+    fetched. Dates without a zone are UTC; times are taken to the whole second.
+    """
+    if (account is None) == (not every):
+        raise UsageError("bad_arguments", "name one account, or give --all")
+    if every and watching:
+        raise UsageError("bad_arguments", "--watch follows one job: start one account, or leave it out")
+    if asked["since"] and asked["days"]:
+        raise UsageError("bad_arguments", "--since and --days say the same: give one of them")
+    wanted = Wanted(**asked)
+    return _start_one(call, account, wanted, watching) if account else _start_all(call, wanted)
+
+
+@command("jobs", "jobs", "jobs --status running --json")
+@click.option("--status", type=STATUSES, help="Those in this state.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many, the newest first."
+)
+@click.option("--all-tenants", is_flag=True, help="Those of every tenant.")
+@click.pass_obj
+def jobs(call: Invocation, status: str | None, limit: int, all_tenants: bool) -> None:
+    """List jobs, the newest first."""
+
+    async def run(app: App) -> list[Document]:
+        found = [
+            job | ({"tenant_id": tenancy.id, "tenant": tenancy.name} if all_tenants else {})
+            async for tenancy in tenancies(app, every=all_tenants)
+            for job in await tenancy.jobs.jobs(status=status, limit=limit)
+        ]
+        return sorted(found, key=lambda job: job["created_at"], reverse=True)[:limit]
+
+    found = with_app(call, run)
+    answer(call, {"jobs": found}, lambda: _show_jobs(found))
+
+
+@command("show", "show 1f0c", "show ines@lumen.example --json")
+@click.argument("job")
+@click.pass_obj
+def show(call: Invocation, job: str) -> None:
+    """Show one job: how far it is, how fast, and what it waits for."""
+
+    async def run(tenancy: Tenancy) -> Document:
+        return await tenancy.jobs.job(await tenancy.jobs.resolve(job))
+
+    found = with_tenancy(call, run)
+    answer(call, found, lambda: show_job(found))
+
+
+@command("watch", "watch 1f0c", "watch ines@lumen.example --json")
+@click.argument("job")
+@click.option("--until-done", is_flag=True, help="Return when the job has ended; this is what it does anyway.")
+@click.pass_obj
+def watch(call: Invocation, job: str, until_done: bool) -> int:
+    """Follow a job until it has ended. Exit status 0: completed; 1: failed or cancelled.
+
+    With --json one line for each change. Ending the watch does not end the job.
+    """
+
+    async def run(tenancy: Tenancy) -> Document:
+        return await _watch(call, tenancy, await tenancy.jobs.resolve(job))
+
+    return ended(call, with_tenancy(call, run))
+
+
+def show_job(job: Document) -> None:
+    """Print one job for people."""
+    ingest, graph = job["ingest"], job["graph"]
+    pairs(
+        [
+            ("job", job["job_id"]),
+            ("account", job["account_id"]),
+            ("status", f"{job['status']}, {job['phase']}" if job["phase"] != "done" else job["status"]),
+            ("messages", f"{shown(ingest['messages_done'])} of {shown(ingest['messages_total'])}"),
+            ("percent", f"{ingest['percent']:g}"),
+            ("rate", f"{ingest['rate_per_s']:g} a second"),
+            ("time left", duration(ingest["eta_s"])),
+            ("limited by", ingest["limited_by"]),
+            ("throttled", duration(ingest["throttled_s"])),
+            ("chunks", f"{shown(ingest['chunks_done'])} of {shown(ingest['chunks_total'])}"),
+            ("graph lane", graph["status"].replace("_", " ")),
+            ("stored", job["records_processed"]),
+            ("entities", job["entities_extracted"]),
+            ("relationships", job["relationships_extracted"]),
+            ("failures", job["failures"]),
+            *((name.replace("_", " "), job[name]) for name in ("created_at", "started_at", "completed_at")),
+            ("last sign of life", job["last_heartbeat"]),
+            ("last error", job["last_error"]),
+        ]
+    )
+
+
+def ended(call: Invocation, job: Document) -> int:
+    """Say how a job ended, and return the exit status of that."""
+    status = EXIT_STATUS[job["status"]]
+    if status and not call.json:
+        why = f": {shown(job['last_error'])}" if job["last_error"] else ""
+        note(f"The job has {job['status']}{why}." if job["status"] == "failed" else "The job was cancelled.")
+    return status
+
+
+async def _watch(call: Invocation, tenancy: Tenancy, job: JobId) -> Document:
+    from atom_backfill.cli.live import display, follow
+
+    address = await _address(tenancy, job)
+    with display(as_json=call.json, title=f"{address}, job {str(job)[:8]}") as screen:
+        return await follow(tenancy.jobs, job, screen, tenancy.app.outside.clock)
+
+
+async def _address(tenancy: Tenancy, job: JobId) -> str:
+    account_id = (await tenancy.jobs.job(job))["account_id"]
+    known = {str(account.account_id): account.address for account in await tenancy.accounts.list()}
+    return shown(known.get(account_id, account_id))
+
+
+def _start_one(call: Invocation, account: str, wanted: Wanted, watching: bool) -> int:
+    async def run(tenancy: Tenancy) -> Document:
+        from atom_backfill.sources.accounts import find_account
+
+        job = await _submit(tenancy, await find_account(tenancy.accounts, account), wanted)
+        made = await tenancy.jobs.job(job)
+        document = {"job_id": made["job_id"], "status": made["status"]}
+        answer(call, document, lambda: line(f"Job {made['job_id']} is {made['status']}."))
+        if not call.json:
+            note(f"A worker will read it; for one in this terminal: atom-backfill run {made['job_id'][:8]}")
+        return await _watch(call, tenancy, job) if watching else made
+
+    made = with_tenancy(call, run)
+    return ended(call, made) if watching else 0
+
+
+def _start_all(call: Invocation, wanted: Wanted) -> int:
+    async def run(tenancy: Tenancy) -> tuple[list[Document], list[AtomError]]:
+        made: list[Document] = []
+        errors: list[AtomError] = []
+        for account in await tenancy.accounts.list():
+            try:
+                job = await tenancy.jobs.job(await _submit(tenancy, account, wanted))
+                names = ("job_id", "account_id", "status")
+                made.append({name: job[name] for name in names} | {"address": account.address})
+            except (RefusedError, AtomError) as error:
+                errors.append(error)
+                note(f"{shown(account.address)}: {error.message}")
+        return made, errors
+
+    made, errors = with_tenancy(call, run)
+    answer(call, {"jobs": made}, lambda: _show_started(made))
+    if not made and not errors:
+        raise UsageError("no_accounts", "no mailbox is connected yet: atom-backfill connect --help")
+    return max((error.exit_status for error in errors), default=0)
+
+
+async def _submit(tenancy: Tenancy, account: Account, wanted: Wanted) -> JobId:
+    from atom_backfill.backfill.start import Request
+    from atom_backfill.backfill.start import start as submit
+
+    outside = tenancy.app.outside
+    now = outside.clock.now().replace(microsecond=0)
+    since = now - timedelta(days=wanted.days) if wanted.days else wanted.since
+    if since and since >= now:
+        raise UsageError("empty_range", "--since must lie in the past")
+    request = Request(
+        account=account.account_id,
+        since=since,
+        until=wanted.until,
+        folders=wanted.folders,
+        again=wanted.again,
+        graph=wanted.graph,
+        budget_usd=wanted.budget_usd,
+        chunk_size=tenancy.app.settings.page_size,
+    )
+    source = await tenancy.app.mailboxes.open(tenancy.id, account)
+    return await submit(request, source, tenancy.control, outside.new_id)
+
+
+def _show_jobs(found: list[Document]) -> None:
+    if not found:
+        note("There are no jobs: atom-backfill start --help")
+        return
+    headings = ["JOB", "STATUS", "PHASE", "MESSAGES", "OF", "%", "FAILURES", "CREATED"]
+    rows = [
+        [
+            job["job_id"],
+            job["status"],
+            job["phase"],
+            job["ingest"]["messages_done"],
+            job["ingest"]["messages_total"],
+            f"{job['ingest']['percent']:g}",
+            job["failures"],
+            job["created_at"],
+        ]
+        for job in found
+    ]
+    table(headings, rows, right=[3, 4, 5, 6])
+
+
+def _show_started(made: list[Document]) -> None:
+    for job in made:
+        line(f"Job {job['job_id']} of {shown(job['address'])} is {job['status']}.")
+
+
+COMMANDS = (start, jobs, show, watch)

@@ -1,0 +1,162 @@
+"""The progress of a job as it happens: a display in a terminal, a line now and then elsewhere, objects for scripts."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from atom_backfill.cli.render import duration, harmless, note, shown, write_json
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
+
+    from atom_backfill.backfill.reader import JobReader
+    from atom_backfill.clock import Clock
+    from atom_backfill.jobs.job import JobId
+
+LOOK_EVERY_S = 0.5
+LINE_EVERY_S = 5.0
+_ENDED = ("completed", "failed", "cancelled")
+_PASSING = ("rate_per_s", "eta_s", "last_heartbeat")
+"""What changes by itself while nothing happens."""
+
+Document = dict[str, Any]
+
+
+class Screen(Protocol):
+    """Where a job's progress goes."""
+
+    def show(self, job: Document) -> None:
+        """Take in the job as it is now."""
+        ...
+
+
+async def follow(reader: JobReader, job: JobId, screen: Screen, clock: Clock) -> Document:
+    """Show a job until it has ended; returns it as it is then."""
+    while True:
+        now = await reader.job(job)
+        screen.show(now)
+        if now["status"] in _ENDED:
+            return now
+        await clock.sleep(LOOK_EVERY_S)
+
+
+@contextmanager
+def display(*, as_json: bool, title: str) -> Iterator[Screen]:
+    """Open the display that fits: JSON on stdout, a live one on a terminal's stderr, lines elsewhere."""
+    if as_json:
+        yield JsonLines()
+    elif sys.stderr.isatty():
+        with _live() as live:
+            yield LiveScreen(live, title)
+    else:
+        yield Lines(note, time.monotonic)
+
+
+class JsonLines:
+    """One object a line when the job has changed."""
+
+    def __init__(self) -> None:
+        self._before: Document | None = None
+
+    def show(self, job: Document) -> None:
+        """Print the job unless only its pace is another."""
+        known = {**_settled(job), "ingest": _settled(job["ingest"])}
+        if known != self._before:
+            self._before = known
+            write_json(job)
+
+
+class Lines:
+    """A line for each change, at most one every few seconds, and one at the end."""
+
+    def __init__(self, write: Callable[[str], None], monotonic: Callable[[], float]) -> None:
+        self._write = write
+        self._monotonic = monotonic
+        self._before = ""
+        self._at = -LINE_EVERY_S
+
+    def show(self, job: Document) -> None:
+        """Write the job's progress when it is another, and when the last line was not just now."""
+        text = summary(job)
+        now = self._monotonic()
+        due = now - self._at >= LINE_EVERY_S or job["status"] in _ENDED
+        if due and text != self._before:
+            self._before, self._at = text, now
+            self._write(text)
+
+
+class LiveScreen:
+    """A display that stays in place."""
+
+    def __init__(self, live: Live, title: str) -> None:
+        self._live = live
+        self._title = title
+
+    def show(self, job: Document) -> None:
+        """Draw the job."""
+        self._live.update(_drawn(job, self._title), refresh=True)
+
+
+def summary(job: Document) -> str:
+    """Tell a job's progress in one line."""
+    ingest = job["ingest"]
+    state = job["status"] if job["phase"] == "done" else f"{job['status']}, {job['phase']}"
+    parts = [
+        f"{state}: {shown(ingest['messages_done'])} of {shown(ingest['messages_total'])}",
+        f"{ingest['percent']:g} %",
+    ]
+    return " · ".join([*parts, *_pace(job)])
+
+
+def _pace(job: Document) -> list[str]:
+    ingest = job["ingest"]
+    parts = []
+    if job["status"] == "running":
+        parts.append(f"{ingest['rate_per_s']:,.0f} a second")
+    if ingest["eta_s"] is not None:
+        parts.append(f"{duration(ingest['eta_s'])} left")
+    if ingest["limited_by"]:
+        parts.append(f"limited by {ingest['limited_by'].replace('_', ' ')}")
+    if ingest["throttled_s"]:
+        parts.append(f"throttled {duration(ingest['throttled_s'])}")
+    if job["failures"]:
+        parts.append(f"{shown(job['failures'])} failures")
+    return parts
+
+
+def _settled(document: Document) -> Document:
+    return {name: value for name, value in document.items() if name not in _PASSING}
+
+
+@contextmanager
+def _live() -> Iterator[Live]:
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(stderr=True, highlight=False), auto_refresh=False, redirect_stdout=False) as live:
+        yield live
+
+
+def _drawn(job: Document, title: str) -> RenderableType:
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    ingest, graph = job["ingest"], job["graph"]
+    state = job["status"] if job["phase"] == "done" else f"{job['status']}, {job['phase']}"
+    lanes = Table.grid(padding=(0, 2, 0, 0))
+    done = f"{shown(ingest['messages_done'])} of {shown(ingest['messages_total'])}"
+    lanes.add_row("ingest", ProgressBar(100, ingest["percent"], width=30), f"{ingest['percent']:g} %", done)
+    if graph["units_total"]:
+        units = f"{shown(graph['units_done'])} of {shown(graph['units_total'])}"
+        lanes.add_row("graph", ProgressBar(100, graph["percent"], width=30), f"{graph['percent']:g} %", units)
+    else:
+        lanes.add_row("graph", Text(graph["status"].replace("_", " "), style="dim"))
+    head = Text.assemble((harmless(title), "bold"), f"  {state}")
+    return Group(head, lanes, Text(" · ".join(_pace(job)), style="dim", overflow="ellipsis", no_wrap=True))

@@ -1,0 +1,114 @@
+"""The entry point: parses the command line, and turns every error into a sentence and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+
+import click
+
+from atom_backfill.cli.command import PROGRAM, Group, Invocation
+from atom_backfill.errors import AtomError
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    call = Invocation(debug="--debug" in given)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        with cli.make_context(PROGRAM, given, obj=call) as context:
+            status = cli.invoke(context)
+        sys.stdout.flush()
+    except BaseException as error:  # noqa: BLE001 - the process's edge
+        return _told(error, call)
+    return int(status or 0)
+
+
+def _told(error: BaseException, call: Invocation) -> int:
+    """Tell what went wrong in one sentence, and return the exit status."""
+    if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        return _told(error.exceptions[0], call)
+    if call.debug and not isinstance(error, click.ClickException | click.exceptions.Exit):
+        traceback.print_exception(error)
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code
+        case click.exceptions.NoArgsIsHelpError():
+            click.echo(error.format_message(), err=True)
+            return USAGE
+        case click.ClickException():
+            _say(f"{error.format_message()}{_help_hint(error)}")
+            return USAGE
+        case AtomError():
+            _say(error.message)
+            if call.debug and error.detail:
+                _say(error.detail)
+            return error.exit_status
+        case KeyboardInterrupt() | click.exceptions.Abort():
+            _say("interrupted")
+            return INTERRUPTED
+        case BrokenPipeError():
+            # Whoever read stdout has had enough; the interpreter's own flush at exit must not complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        case SystemExit():
+            return error.code if isinstance(error.code, int) else FAILED
+        case _:
+            _say(f"unexpected {type(error).__name__}; run again with --debug to see where")
+            return FAILED
+
+
+def _say(sentence: str) -> None:
+    with suppress(OSError):
+        sys.stderr.write(f"{PROGRAM}: {sentence}\n")
+        sys.stderr.flush()
+
+
+def _help_hint(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f" See `{context.command_path} --help`." if context else ""
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        click.echo(f"{PROGRAM} {version(PROGRAM)}")
+        ctx.exit()
+
+
+@click.group(
+    PROGRAM,
+    cls=Group,
+    examples=(
+        "demo",
+        "connect mbox ~/export/mail.mbox",
+        "start mail --watch",
+        'search "who approved the budget"',
+    ),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
+)
+def cli() -> None:
+    """Turn years of mail into a memory that people and their agents search, every answer traceable to its mail."""
+
+
+def _add_commands() -> None:
+    from atom_backfill.cli import accounts, jobs, ops, work
+
+    for module in (ops, accounts, jobs, work):
+        for each in module.COMMANDS:
+            cli.add_command(each)
+
+
+_add_commands()

@@ -1,0 +1,103 @@
+"""The installation itself: init, settings, tenants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from atom_backfill.cli.command import Invocation, command, group
+from atom_backfill.cli.render import answer, line, note, pairs, shown, table
+from atom_backfill.cli.session import settings_of, with_app
+
+if TYPE_CHECKING:
+    from atom_backfill.access.tenants import Tenant
+    from atom_backfill.app.core import App
+
+
+@command("init", "init", "init --json")
+@click.pass_obj
+def init(call: Invocation) -> None:
+    """Make the home folder, the database's schema, the tenant `local` and the vault's key. Safe to repeat."""
+
+    async def run(app: App) -> dict[str, Any]:
+        from atom_backfill.access.tenants import LOCAL
+
+        tenant = await app.tenants.ensure(LOCAL)
+        _ = app.vault
+        return {
+            "home": app.settings.home,
+            "database": "embedded" if app.settings.database_url is None else "DATABASE_URL",
+            "memory": app.settings.memory_uri,
+            "tenant_id": tenant.id,
+            "tenant": tenant.name,
+        }
+
+    made = with_app(call, run)
+    answer(call, made, lambda: pairs((name.replace("_", " "), value) for name, value in made.items()))
+    if not call.json:
+        note("Ready. Next: atom-backfill connect --help")
+
+
+@command("settings", "settings", "settings --json")
+@click.pass_obj
+def settings(call: Invocation) -> None:
+    """List every setting with its meaning, its value now, and where that came from; secrets are masked."""
+    _, sources = settings_of(call)
+    listed = [
+        {
+            "name": source.setting.variable,
+            "value": source.value,
+            "from": source.origin,
+            "default": source.setting.default,
+            "meaning": source.setting.meaning,
+        }
+        for source in sources
+    ]
+    names = ("name", "value", "from", "meaning")
+    answer(
+        call,
+        {"settings": listed},
+        lambda: table([name.upper() for name in names], [[row[name] for name in names] for row in listed]),
+    )
+
+
+@group("tenant", "tenant create acme", "tenant list")
+def tenant() -> None:
+    """Tenants: each has its own mailboxes, memory and keys, and sees nothing of the others."""
+
+
+@tenant.command("create", examples=("tenant create acme",))
+@click.argument("name")
+@click.pass_obj
+def create(call: Invocation, name: str) -> None:
+    """Make a tenant."""
+
+    async def run(app: App) -> Tenant:
+        return await app.tenants.create(name)
+
+    made = with_app(call, run)
+    answer(call, _tenant(made), lambda: line(f"Tenant {shown(made.name)} has the id {made.id}."))
+
+
+@tenant.command("list", examples=("tenant list", "tenant list --json"))
+@click.pass_obj
+def list_(call: Invocation) -> None:
+    """List the tenants, the oldest first."""
+
+    async def run(app: App) -> list[Tenant]:
+        return list(await app.tenants.list())
+
+    found = with_app(call, run)
+    answer(
+        call,
+        {"tenants": [_tenant(each) for each in found]},
+        lambda: table(["TENANT", "NAME"], [[each.id, each.name] for each in found]),
+    )
+
+
+def _tenant(tenant: Tenant) -> dict[str, Any]:
+    return {"tenant_id": tenant.id, "name": tenant.name}
+
+
+COMMANDS = (init, settings, tenant)

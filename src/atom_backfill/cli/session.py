@@ -1,0 +1,66 @@
+"""Opens the product for one command, and closes it whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from atom_backfill.cli.command import Invocation
+
+if TYPE_CHECKING:
+    from atom_backfill.app.core import App, Tenancy
+    from atom_backfill.settings import Settings, Source
+
+T = TypeVar("T")
+
+
+def settings_of(call: Invocation) -> tuple[Settings, tuple[Source, ...]]:
+    """Read the settings, the command line's word on the tenant first. Raises UsageError naming every mistake."""
+    from atom_backfill.settings import load_settings
+
+    settings, sources = load_settings(os.environ, Path())
+    return (replace(settings, tenant=call.tenant) if call.tenant else settings), sources
+
+
+def with_app(call: Invocation, action: Callable[[App], Awaitable[T]], *, logs: Callable[[], None] | None = None) -> T:
+    """Do something with the opened product. `logs` sets logging up, if not for people."""
+    settings, _ = settings_of(call)
+    (logs or partial(quiet_logs, call))()
+
+    async def run() -> T:
+        from atom_backfill.app.core import open_app
+
+        async with open_app(settings) as app:
+            return await action(app)
+
+    return asyncio.run(run())
+
+
+def with_tenancy(call: Invocation, action: Callable[[Tenancy], Awaitable[T]]) -> T:
+    """Do something for the tenant that the command is about."""
+
+    async def run(app: App) -> T:
+        return await action(await app.tenant())
+
+    return with_app(call, run)
+
+
+async def tenancies(app: App, *, every: bool) -> AsyncIterator[Tenancy]:
+    """Yield the command's tenant, or every one, the oldest first."""
+    if not every:
+        yield await app.tenant()
+        return
+    for tenant in await app.tenants.list():
+        yield await app.tenant(str(tenant.id))
+
+
+def quiet_logs(call: Invocation) -> None:
+    """Keep stderr for people: without --debug nothing is logged, what went wrong is told in a sentence."""
+    from atom_backfill.telemetry import configure
+
+    configure("text", "debug" if call.debug else "critical")

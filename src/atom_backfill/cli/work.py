@@ -1,0 +1,141 @@
+"""Workers: one that serves, and one that serves until a job is done."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from atom_backfill.cli.command import Invocation, command
+from atom_backfill.cli.jobs import Document, ended
+from atom_backfill.cli.render import note
+from atom_backfill.cli.session import settings_of, with_app, with_tenancy
+from atom_backfill.errors import RefusedError
+
+if TYPE_CHECKING:
+    from atom_backfill.app.core import App, Tenancy
+    from atom_backfill.jobs.job import JobId, Lane
+
+
+def _lanes(_: click.Context, __: click.Parameter, value: str) -> tuple[Lane, ...]:
+    from atom_backfill.jobs.job import Lane
+
+    try:
+        return tuple(dict.fromkeys(Lane(word.strip().lower()) for word in value.split(",")))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no list of lanes; write ingest, graph, or ingest,graph.") from None
+
+
+@command("worker", "worker", "worker --lanes ingest --concurrency 2", "worker --drain", data=False)
+@click.option("--lanes", default="ingest,graph", show_default=True, callback=_lanes, help="Lanes to work on.")
+@click.option("--concurrency", type=click.IntRange(1, 64), default=4, show_default=True, help="Chunks at once.")
+@click.option("--drain", is_flag=True, help="Exit once nothing is left to do.")
+@click.pass_obj
+def worker(call: Invocation, lanes: tuple[Lane, ...], concurrency: int, drain: bool) -> int:
+    """Work on the jobs of all tenants until told to stop; being idle is no reason to.
+
+    SIGTERM and Ctrl-C drain: pages at hand are finished, within 10 s. Logs are JSON lines on stderr; ATOM_LOG=text
+    makes them lines for people.
+    """
+
+    async def run(app: App) -> int:
+        from atom_backfill.app.work import run_worker, worker_name
+        from atom_backfill.jobs.worker import WorkerOptions
+
+        stop = asyncio.Event()
+        options = WorkerOptions(worker_name(app), lanes=lanes, concurrency=concurrency, drain=drain)
+        with _signals(stop.set) as received:
+            await run_worker(app, stop, options)
+        return 130 if signal.SIGINT in received else 0
+
+    settings, _ = settings_of(call)
+
+    def logs() -> None:
+        from atom_backfill.telemetry import configure
+
+        configure("text" if settings.log == "text" else "json", "debug" if call.debug else settings.log_level)
+
+    return with_app(call, run, logs=logs)
+
+
+@command("run", "run 1f0c", "run ines@lumen.example")
+@click.argument("job")
+@click.option("--concurrency", type=click.IntRange(1, 64), default=4, show_default=True, help="Chunks at once.")
+@click.pass_obj
+def run(call: Invocation, job: str, concurrency: int) -> int:
+    """Be the worker for a job, here and now, until it has ended. Exit status as of `watch`.
+
+    Ctrl-C stops at the next page; the same command goes on from there.
+    """
+
+    async def work(tenancy: Tenancy) -> Document:
+        return await work_on(call, tenancy, await tenancy.jobs.resolve(job), concurrency)
+
+    return ended(call, with_tenancy(call, work))
+
+
+async def work_on(call: Invocation, tenancy: Tenancy, job: JobId, concurrency: int = 4) -> Document:
+    """Be a worker until a job has ended; returns it as it is then.
+
+    Raises RefusedError where it is paused, KeyboardInterrupt after draining when a signal came.
+    """
+    from atom_backfill.cli.live import display, follow
+
+    found = await tenancy.jobs.job(job)
+    if found["status"] == "paused":
+        raise RefusedError("job_paused", f"the job is paused: atom-backfill resume {str(job)[:8]}")
+    with display(as_json=call.json, title=f"job {str(job)[:8]}") as screen:
+        if found["status"] not in ("pending", "running"):
+            screen.show(found)
+            return found
+        following = asyncio.create_task(follow(tenancy.jobs, job, screen, tenancy.app.outside.clock))
+        with _signals(following.cancel) as received:
+            await _serve_while(tenancy.app, following, concurrency)
+    if received:
+        note(f"Stopped; everything read so far is stored. To go on: atom-backfill run {str(job)[:8]}")
+        raise KeyboardInterrupt
+    return following.result()
+
+
+async def _serve_while(app: App, following: asyncio.Task[Any], concurrency: int) -> None:
+    """Be a worker while a task runs; then drain."""
+    from atom_backfill.app.work import run_worker, worker_name
+    from atom_backfill.jobs.worker import WorkerOptions
+
+    stop = asyncio.Event()
+    working = asyncio.create_task(run_worker(app, stop, WorkerOptions(worker_name(app), concurrency=concurrency)))
+    try:
+        await asyncio.wait({working, following}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stop.set()
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await working
+
+
+@contextmanager
+def _signals(act: Callable[[], object]) -> Iterator[list[signal.Signals]]:
+    """Call `act` when the process is told to stop, and note by which signal; a second one stops it at once."""
+    loop = asyncio.get_running_loop()
+    received: list[signal.Signals] = []
+
+    def on(number: signal.Signals) -> None:
+        if received:
+            raise SystemExit(130)
+        received.append(number)
+        act()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on, number)
+    try:
+        yield received
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+COMMANDS = (worker, run)
