@@ -61,7 +61,7 @@ def _derived(*parts: str) -> UUID:
 def _hash(*parts: str) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
-        encoded = part.encode()
+        encoded = part.encode(errors="surrogatepass")  # an odd id must not stop its page
         digest.update(len(encoded).to_bytes(8, "big"))
         digest.update(encoded)
     return digest.digest()

@@ -6,14 +6,14 @@ wrote to whom. The number of edges is linear in the recipients and capped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from atom_backfill.identity import edge_id, evidence_id, node_id
 from atom_backfill.mail.digest import Digest
-from atom_backfill.mail.message import Address
-from atom_backfill.mail.people import address_key, display_name, is_role, organization_of
+from atom_backfill.mail.message import Address, Message
+from atom_backfill.mail.people import person_of
 
 MOST_RECIPIENTS = 50
 """Recipients that become edges; a mail to more is a mailing, and says little about any pair."""
@@ -67,59 +67,52 @@ def shown_by(tenant: UUID, messages: Iterable[tuple[UUID, Digest]]) -> Shown:
     """Collect what the headers of these messages show."""
     shown = Shown()
     for message, digest in messages:
-        _read_headers(shown, tenant, message, digest)
+        _Reader(shown, tenant, message).read(digest.message)
     return shown
 
 
-def _read_headers(shown: Shown, tenant: UUID, message: UUID, digest: Digest) -> None:
-    header = digest.message
-    author = header.from_ or header.sender
-    writer = None if author is None else _show_person(shown, tenant, message, "from", author)
-    for role, relationship, addresses in (("to", WRITES_TO, header.to), ("cc", COPIES, header.cc)):
-        for address in addresses[:MOST_RECIPIENTS]:
-            reader = _show_person(shown, tenant, message, role, address)
-            if writer is not None and reader is not None and writer != reader:
-                _show_edge(shown, message, writer, relationship, reader, role, _quote(address))
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads one message's headers; a role is the header's name, the quote its words."""
 
+    shown: Shown
+    tenant: UUID
+    message: UUID
 
-def _show_person(shown: Shown, tenant: UUID, message: UUID, role: str, address: Address) -> UUID | None:
-    key = address_key(address.address)
-    if not key:
-        return None
-    shared = is_role(key)
-    person = _show_node(shown, tenant, message, role, "shared_address" if shared else "person", key, address)
-    organization = organization_of(key.rpartition("@")[2])
-    if organization:
-        employer = _show_node(shown, tenant, message, role, "organization", organization, address)
-        if not shared:
-            _show_edge(shown, message, person, BELONGS_TO, employer, role, _quote(address))
-    return person
+    def read(self, header: Message) -> None:
+        author = header.from_ or header.sender
+        writer = None if author is None else self._person("from", author)
+        for role, relationship, addresses in (("to", WRITES_TO, header.to), ("cc", COPIES, header.cc)):
+            for address in addresses[:MOST_RECIPIENTS]:
+                reader = self._person(role, address)
+                if writer is not None and reader is not None and writer != reader:
+                    self._edge(Edge(edge_id(writer, relationship, reader), writer, relationship, reader), role, address)
 
+    def _person(self, role: str, address: Address) -> UUID | None:
+        person = person_of(address)
+        if person is None:
+            return None
+        who = self._node("shared_address" if person.shared else "person", person.key, person.name)
+        self._evidence(who, None, role, address)
+        if person.organization:
+            employer = self._node("organization", person.organization, "")
+            self._evidence(employer, None, role, address)
+            if not person.shared:
+                self._edge(Edge(edge_id(who, BELONGS_TO, employer), who, BELONGS_TO, employer), role, address)
+        return who
 
-def _show_node(
-    shown: Shown, tenant: UUID, message: UUID, role: str, node_type: str, key: str, address: Address
-) -> UUID:
-    name = "" if node_type == "organization" else display_name(address)
-    node = Node(node_id(tenant, node_type, key), node_type, key, name or key)
-    known = shown.nodes.get(node.id)
-    if known is None or (known.name == known.key and name):
-        shown.nodes[node.id] = node
-    _add(shown, message, node.id, None, role, _quote(address))
-    return node.id
+    def _node(self, node_type: str, key: str, name: str) -> UUID:
+        node = Node(node_id(self.tenant, node_type, key), node_type, key, name or key)
+        known = self.shown.nodes.get(node.id)
+        if known is None or (known.name == known.key and name):
+            self.shown.nodes[node.id] = node
+        return node.id
 
+    def _edge(self, edge: Edge, role: str, address: Address) -> None:
+        self.shown.edges.setdefault(edge.id, edge)
+        self._evidence(None, edge.id, role, address)
 
-def _show_edge(
-    shown: Shown, message: UUID, source: UUID, relationship: str, target: UUID, role: str, quote: str
-) -> None:
-    edge = Edge(edge_id(source, relationship, target), source, relationship, target)
-    shown.edges.setdefault(edge.id, edge)
-    _add(shown, message, None, edge.id, role, quote)
-
-
-def _add(shown: Shown, message: UUID, node: UUID | None, edge: UUID | None, role: str, quote: str) -> None:
-    identity = evidence_id(message, node or edge or message, role)
-    shown.evidence.setdefault(identity, Evidence(identity, message, node, edge, quote))
-
-
-def _quote(address: Address) -> str:
-    return f"{address.name} <{address.address}>" if address.name else address.address
+    def _evidence(self, node: UUID | None, edge: UUID | None, role: str, address: Address) -> None:
+        identity = evidence_id(self.message, node or edge or self.message, role)
+        quote = f"{address.name} <{address.address}>" if address.name else address.address
+        self.shown.evidence.setdefault(identity, Evidence(identity, self.message, node, edge, quote))

@@ -29,7 +29,8 @@ def person_of(written: Address) -> Person | None:
     key = address_key(written.address)
     if not key:
         return None
-    return Person(key, display_name(written), is_role(key), organization_of(key.rpartition("@")[2]))
+    domain = key.partition("@")[2] and key.rpartition("@")[2]  # an X.500 name has none
+    return Person(key, display_name(written), is_role(key), organization_of(domain))
 
 
 def address_key(address: str) -> str:
