@@ -34,11 +34,17 @@ class AtomError(Exception):
 
 
 class RetryLaterError(AtomError):
-    """The same call may work after `after` seconds; None leaves the delay to the retry policy."""
+    """The same call may work after `after` seconds; None leaves the delay to the retry policy.
 
-    def __init__(self, code: str, message: str, *, after: float | None = None, detail: str = "") -> None:
+    `progress`: it was no failure; the call got somewhere and goes on from there next time.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, after: float | None = None, progress: bool = False, detail: str = ""
+    ) -> None:
         super().__init__(code, message, detail=detail)
         self.after = after
+        self.progress = progress
 
 
 class ThrottledError(RetryLaterError):

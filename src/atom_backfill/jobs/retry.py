@@ -14,34 +14,51 @@ from atom_backfill.errors import (
 )
 from atom_backfill.jobs.job import Again, FailJob, Outcome, Quarantine
 
-ATTEMPTS = 8
-"""Failures without progress before a chunk is quarantined: about ten minutes of trying."""
+ATTEMPTS = 10
+"""Failures without progress before a chunk is quarantined: about a quarter of an hour of trying."""
 ATTEMPTS_AT_A_BUG = 3
 LONGEST_WAIT = 300.0
+LONGEST_THROTTLE = 3600.0
+"""Whatever a service asks for, it is asked again after an hour."""
 
 
 def outcome_of(error: Exception, attempts: int, rng: random.Random) -> Outcome:
     """Decide what an error means for the chunk; `attempts` counts earlier failures without progress."""
+    code, words = (error.code, error.message) if isinstance(error, AtomError) else ("bug", _name(error))
     match error:
         case ThrottledError():
-            return Again(error.after or 1.0, error.code, error.message, counts=False)
+            return Again(_bounded(error.after or 1.0), code, words, counts=False)
+        case RetryLaterError(progress=True):
+            return Again(_bounded(error.after or 0.0), code, words, counts=False)
         case RetryLaterError() if attempts + 1 < ATTEMPTS:
-            return Again(max(error.after or 0.0, _backoff(attempts, rng)), error.code, error.message, counts=True)
+            return Again(_bounded(max(error.after or 0.0, _backoff(attempts, rng))), code, words, counts=True)
         case NeedsOwnerError():
-            return FailJob(error.code, error.message, sign_in=isinstance(error, SignInNeededError))
+            return FailJob(code, words, sign_in=isinstance(error, SignInNeededError))
         case AtomError() if not isinstance(error, BugError):
-            return Quarantine(error.code, error.message)
+            return Quarantine(code, words)
         case _ if attempts + 1 < ATTEMPTS_AT_A_BUG:
-            return Again(_backoff(attempts, rng), "bug", _bug_words(error), counts=True)
+            return Again(_backoff(attempts, rng), code, words, counts=True)
         case _:
-            return Quarantine("bug", _bug_words(error))
+            return Quarantine(code, words)
+
+
+def given_up(attempts: int) -> Quarantine | None:
+    """Give up a chunk that has failed too often to be tried at all: each time its worker died, or lost it."""
+    if attempts < ATTEMPTS:
+        return None
+    words = "Workers died at it, or lost it, each time; the log of the last one says more. Retry it after mending that."
+    return Quarantine("worker_lost", words)
 
 
 def _backoff(attempts: int, rng: random.Random) -> float:
     """Return 2, 4, 8 … seconds with up to a quarter of jitter, capped."""
-    return float(min(LONGEST_WAIT, 2.0 ** (attempts + 1)) * (1 + rng.random() / 4))
+    return float(min(LONGEST_WAIT, 2.0 ** min(attempts + 1, 16)) * (1 + rng.random() / 4))
 
 
-def _bug_words(error: Exception) -> str:
+def _bounded(seconds: float) -> float:
+    return min(LONGEST_THROTTLE, max(0.0, seconds))
+
+
+def _name(error: Exception) -> str:
     """Name the kind of an unexpected error; its text might hold mail."""
-    return f"unexpected {type(error).__name__}; the log has the place"
+    return f"An unexpected {type(error).__name__}; the log says where."

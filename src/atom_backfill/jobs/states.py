@@ -38,14 +38,14 @@ MOVES: dict[tuple[Operation, S], S] = {
 """Missing cells are refused. Repeating a move that has happened is harmless."""
 
 WHY_NOT: dict[tuple[Operation, S], str] = {
-    (Operation.RETRY, S.PAUSED): "it is paused; resume it first",
+    (Operation.RETRY, S.PAUSED): "it is paused; `resume` it first",
     (Operation.RETRY, S.FAILED): "it has failed; `resume` goes on with everything that is left",
     (Operation.RETRY, S.CANCELLED): "it was cancelled; `start` reads what is missing",
-    (Operation.RESUME, S.CANCELLED): "it was cancelled; `start` goes on with what is missing",
-    (Operation.RESUME, S.COMPLETED): "it is completed",
-    (Operation.PAUSE, S.FAILED): "it has failed and is not running",
-    (Operation.PAUSE, S.CANCELLED): "it was cancelled",
-    (Operation.PAUSE, S.COMPLETED): "it is completed",
+    (Operation.RESUME, S.CANCELLED): "it was cancelled; `start` reads what is missing",
+    (Operation.RESUME, S.COMPLETED): "it is completed; `start` reads what has come since",
+    (Operation.PAUSE, S.FAILED): "it has failed, so nothing runs; `cancel` or `resume` it",
+    (Operation.PAUSE, S.CANCELLED): "it was cancelled, so nothing runs",
+    (Operation.PAUSE, S.COMPLETED): "it is completed, so nothing runs",
     (Operation.CANCEL, S.COMPLETED): "it is completed, and completion is never taken back",
 }
 
@@ -53,8 +53,8 @@ _OPEN = (G.PENDING, G.RUNNING, G.WAITING_FOR_KEY, G.KEY_REJECTED, G.BUDGET_REACH
 GRAPH_MOVES: dict[tuple[Operation, G], G] = {
     **{(Operation.PAUSE, status): G.PAUSED for status in (*_OPEN, G.PAUSED)},
     **{(Operation.RESUME, status): status for status in _OPEN},
-    (Operation.RESUME, G.PAUSED): G.WAITING_FOR_KEY,
-    **{(Operation.CANCEL, status): G.CANCELLED for status in (*_OPEN, G.PAUSED, G.CANCELLED)},
+    **{(Operation.RESUME, status): G.WAITING_FOR_KEY for status in (G.PAUSED, G.FAILED)},
+    **{(Operation.CANCEL, status): G.CANCELLED for status in (*_OPEN, G.PAUSED, G.FAILED, G.CANCELLED)},
 }
 """The graph lane's own moves, also on a completed job. Missing cells are refused."""
 
@@ -63,7 +63,7 @@ def after(operation: Operation, status: S) -> S:
     """Return the state that the operation leads to. Raises RefusedError where it is not allowed."""
     moved = MOVES.get((operation, status))
     if moved is None:
-        raise RefusedError("not_in_this_state", f"cannot {operation} this job: {WHY_NOT[operation, status]}")
+        raise RefusedError("not_in_this_state", f"Cannot {operation} this job: {WHY_NOT[operation, status]}.")
     return moved
 
 
@@ -71,5 +71,6 @@ def graph_after(operation: Operation, status: G) -> G:
     """Return the graph lane's state after the operation. Raises RefusedError where it is not allowed."""
     moved = GRAPH_MOVES.get((operation, status))
     if moved is None:
-        raise RefusedError("not_in_this_state", f"cannot {operation} the graph lane: it is {status}")
+        standing = status.replace("_", " ")
+        raise RefusedError("not_in_this_state", f"Cannot {operation} the graph lane: it is {standing}.")
     return moved

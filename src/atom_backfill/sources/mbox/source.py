@@ -147,7 +147,9 @@ class MboxSource:
         progress = await self.prepare(anew=anew)
         if not progress.done:
             percent = progress.scanned * 100 // max(progress.total, 1)
-            raise RetryLaterError("indexing", f"The local files are being scanned: {percent} % so far.", after=0.0)
+            raise RetryLaterError(
+                "indexing", f"The local files are being scanned: {percent} % so far.", after=0.0, progress=True
+            )
 
     async def _check_folder(self, folder: FolderId) -> None:
         if not await asyncio.to_thread(self._index.has_folder, folder):
