@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import numpy as np
 import pytest
 
-from atom_backfill.memory.embed import embed_rows
 from atom_backfill.memory.lance import LancePassages, open_index
-from atom_backfill.memory.ports import Filter, PassageRow
+from atom_backfill.memory.ports import Condition, Filter
 from fakes.embedder import HashEmbedder
+from passages import EVERYTHING, TENANT, a_row, found_by_vector, found_by_words, remember, rows_in
 
-TENANT = UUID(int=7)
-ACCOUNT = UUID(int=1)
-EVERYTHING = Filter()
 HOSTILE = [
     "",
     " ",
@@ -37,49 +33,9 @@ HOSTILE = [
 ]
 
 
-def a_row(number: int, **about: Any) -> PassageRow:
-    text = about.pop("text", f"The lease of room {number} is signed.")
-    subject = about.pop("subject", "Lease")
-    fields: dict[str, Any] = {
-        "id": f"p-{number}",
-        "message_id": UUID(int=number),
-        "account_id": ACCOUNT,
-        "thread_id": f"t-{number}",
-        "seq": 0,
-        "start": 0,
-        "end": len(text),
-        "subject": subject,
-        "text": text,
-        "embedded": f"{subject}\n{text}",
-        "content_hash": f"{subject}\n{text}",
-        "from_address": "ines@lumen.example",
-        "to_addresses": ("tomasz@lumen.example",),
-        "folder_ids": ("inbox",),
-        "has_attachments": False,
-        "received_at": datetime(2026, 3, 2, 9, 30, tzinfo=UTC),
-        "generation": "g1",
-        "fence": 1,
-        "header": "Ines Halloran ines@lumen.example",
-    }
-    return PassageRow(**{**fields, **about})
-
-
 @pytest.fixture
 async def index(tmp_path: Path) -> AsyncIterator[LancePassages]:
     yield await open_index(str(tmp_path), TENANT, "hash/32", 32)
-
-
-async def remember(index: LancePassages, *rows: PassageRow) -> None:
-    await index.upsert(rows, await embed_rows(index, HashEmbedder(), rows))
-
-
-async def found_by_words(index: LancePassages, words: str, narrowed: Filter = EVERYTHING) -> set[int]:
-    return {hit.message_id.int for hit in await index.search_words(words, narrowed, 10)}
-
-
-async def found_by_vector(index: LancePassages, text: str, narrowed: Filter = EVERYTHING) -> list[int]:
-    vector = (await HashEmbedder().embed([text]))[0]
-    return [hit.message_id.int for hit in await index.search_vectors(vector, narrowed, 10)]
 
 
 async def test_a_row_is_found_by_words_right_after_its_commit(index: LancePassages) -> None:
@@ -121,7 +77,7 @@ async def test_a_hit_carries_what_the_row_holds(index: LancePassages) -> None:
 async def test_writing_rows_again_changes_nothing(index: LancePassages) -> None:
     for _ in range(3):
         await remember(index, a_row(1), a_row(2))
-    assert await index.count() == 2
+    assert await rows_in(index) == 2
 
 
 async def test_a_row_written_again_is_replaced_unless_a_higher_fence_wrote_it(index: LancePassages) -> None:
@@ -181,7 +137,7 @@ async def test_any_string_may_be_searched_stored_and_filtered_by(index: LancePas
         narrowed = Filter(from_address=hostile, folder_ids=(hostile,))
         assert await found_by_vector(index, "anything", narrowed) == [1]
     await index.delete([hostile])
-    assert await index.count() == 1
+    assert await rows_in(index) == 1
 
 
 async def test_no_words_find_nothing(index: LancePassages) -> None:
@@ -203,4 +159,24 @@ async def test_an_empty_memory_answers(index: LancePassages) -> None:
     assert await found_by_vector(index, "lease") == []
     assert await index.known_vectors([]) == {}
     await index.upkeep()
-    assert await index.count() == 0
+    assert await rows_in(index) == 0
+
+
+async def test_entries_are_all_rows_once(index: LancePassages) -> None:
+    await remember(index, *(a_row(number, seq=number % 2) for number in range(1500)))
+    await index.upkeep()
+    await remember(index, a_row(2000, generation="g2"), a_row(3, seq=1))
+    lists = [entries async for entries in index.entries()]
+    assert max(map(len, lists)) <= 1000
+    entries = {entry.id: entry for entries in lists for entry in entries}
+    assert len(entries) == sum(map(len, lists)) == 1501
+    assert (entries["p-2000"].message_id, entries["p-2000"].generation) == (UUID(int=2000), "g2")
+    assert (entries["p-3"].seq, entries["p-3"].content_hash) == (1, a_row(3).content_hash)
+
+
+async def test_the_condition_counts_what_upkeep_has_not_seen(index: LancePassages) -> None:
+    await remember(index, a_row(1), a_row(2))
+    await remember(index, a_row(3))
+    assert await index.condition() == Condition(rows=3, unindexed=3, small_files=2)
+    await index.upkeep()
+    assert await index.condition() == Condition(rows=3, unindexed=0, small_files=1)

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +25,7 @@ from lancedb.index import FTS
 from lancedb.query import MatchQuery
 
 from atom_backfill.errors import AtomError, NeedsOwnerError, RetryLaterError
-from atom_backfill.memory.ports import Filter, Hit, PassageRow, Vectors
+from atom_backfill.memory.ports import Condition, Entry, Filter, Hit, PassageRow, Vectors
 from atom_backfill.memory.where import one_of, where
 
 TABLE = "passages"
@@ -33,32 +36,42 @@ SCHEMA_VERSION = 1
 OLD_VERSIONS_LIVE = timedelta(hours=1)
 """Longer than any reader or writer holds a version."""
 MAX_QUERY_CHARS = 2000
-CREATE_ATTEMPTS = 64
-"""Of the word index, when many processes open a new memory in the same moment."""
+ATTEMPTS = 32
+"""Of a commit while other processes commit too, on top of LanceDB's own ten."""
 FRAGMENT_ROWS = 20_000
 """Small commits are merged into files of this many rows, and those are left alone: upkeep's cost follows what is new,
 not what is there. (LanceDB's own `optimize` rewrites everything each time: 2 s at 30,000 rows, and rising.)"""
 MOST_SEGMENTS = 24
 """Of the word index: each upkeep adds one, a query reads them all (9 ms with one, 18 ms with 33; equal scores)."""
+SCAN_ROWS = 1000
 INDEX_CACHE_BYTES = 64 * 2**20
 METADATA_CACHE_BYTES = 32 * 2**20
 
 _HIT_COLUMNS = ["id", "message_id", "thread_id", "subject", "text", "start", "end", "generation"]
 
 
-async def open_index(uri: str, tenant_id: UUID, embedder_identity: str, dim: int) -> LancePassages:
+async def open_index(
+    uri: str,
+    tenant_id: UUID,
+    embedder_identity: str,
+    dim: int,
+    *,
+    creation: AbstractAsyncContextManager[object] | None = None,
+) -> LancePassages:
     """Open a tenant's passages, made if there are none. `uri`: a local folder or `s3://…`.
 
+    `creation` is a lock held while a dataset is made on an object store, where two at once could undo each other.
     Raises NeedsOwnerError `embedder_mismatch` where another embedder made them, and what `LancePassages` raises.
     """
     folder = f"{uri.rstrip('/')}/{tenant_id}"
     made_by = {b"atom.embedder": embedder_identity.encode(), b"atom.schema": str(SCHEMA_VERSION).encode()}
+    schema = _schema(dim).with_metadata(made_by)
     with _translated():
-        if "://" not in folder:
-            await asyncio.to_thread(os.makedirs, folder, exist_ok=True)
-        session = lancedb.Session(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES)
-        database = await lancedb.connect_async(folder, read_consistency_interval=timedelta(0), session=session)
-        table = await _open_or_create(database, _schema(dim).with_metadata(made_by))
+        if "://" in folder:
+            async with creation or nullcontext():
+                table = await _create(await _connect(folder), schema)
+        else:
+            table = await _open_local(folder, schema)
         found = await table.schema()
     _refuse_mismatch(found, embedder_identity, dim)
     return LancePassages(table, dim)
@@ -79,7 +92,7 @@ class LancePassages:
         """Find vectors already made for these hashes, each of shape (dim,)."""
         found: dict[str, Vectors] = {}
         wanted = one_of("content_hash", content_hashes)
-        async for batch in self.scan(("content_hash", "vector"), wanted):
+        async for batch in self._scan(("content_hash", "vector"), wanted):
             vectors = _matrix(batch.column("vector"), self._dim)
             found.update(zip(batch.column("content_hash").to_pylist(), vectors, strict=True))
         return found
@@ -93,8 +106,8 @@ class LancePassages:
             .when_matched_update_all(where="target.fence <= source.fence")
             .when_not_matched_insert_all()
         )
-        with _translated():
-            await merge.execute(_arrow(rows, vectors, self._dim))
+        written = _arrow(rows, vectors, self._dim)
+        await _committed(lambda: merge.execute(written))
 
     async def search_vectors(self, vector: Vectors, narrowed: Filter, limit: int) -> list[Hit]:
         """Find the nearest passages to a vector of shape (dim,); the score is the cosine."""
@@ -112,27 +125,35 @@ class LancePassages:
     async def delete(self, ids: Sequence[str]) -> None:
         """Remove rows by id."""
         if ids:
-            with _translated():
-                await self._table.delete(one_of("id", ids))
+            await _committed(lambda: self._table.delete(one_of("id", ids)))
 
     async def upkeep(self) -> None:
         """Compact, fold new rows into the indexes, drop old versions. One owner at a time."""
         with _translated():
             stats = await self._table.index_stats(WORDS_INDEX)
-            merge = stats is not None and (stats.num_indices or 0) >= MOST_SEGMENTS
             uri, options = await self._table.uri(), await self._table.latest_storage_options()
-            await asyncio.to_thread(_upkeep, uri, options, merge=merge)
+        merge = stats is not None and (stats.num_indices or 0) >= MOST_SEGMENTS
+        for step in ("compact", "index", "clean"):
+            await _committed(partial(asyncio.to_thread, _keep_up, uri, options, step, merge=merge))
 
-    async def count(self, clause: str | None = None) -> int:
-        """Count passages."""
+    async def condition(self) -> Condition:
+        """Tell how much upkeep is needed; cheap."""
         with _translated():
-            return await self._table.count_rows(clause)
+            rows, index = await self._table.count_rows(), await self._table.index_stats(WORDS_INDEX)
+            stats: Any = await self._table.stats()  # a dict, whatever its annotation says
+        files: int = stats["fragment_stats"]["num_fragments"]
+        whole = rows // FRAGMENT_ROWS
+        return Condition(rows, index.num_unindexed_rows if index else rows, max(0, files - whole))
 
-    async def scan(self, columns: Sequence[str], clause: str | None = None) -> AsyncIterator[pa.RecordBatch]:
-        """Read columns of all rows (or those of a clause), batch by batch, in no order, from one version."""
+    async def entries(self) -> AsyncIterator[list[Entry]]:
+        """Read all rows as of now, in no order, a bounded list at a time."""
+        async for batch in self._scan(("id", "message_id", "generation", "seq", "content_hash")):
+            yield [Entry(**{**row, "message_id": UUID(row["message_id"])}) for row in batch.to_pylist()]
+
+    async def _scan(self, columns: Sequence[str], clause: str | None = None) -> AsyncIterator[pa.RecordBatch]:
         query = self._table.query().select(list(columns))
         with _translated():
-            async for batch in await (query.where(clause) if clause else query).to_batches():
+            async for batch in await (query.where(clause) if clause else query).to_batches(max_batch_length=SCAN_ROWS):
                 yield batch
 
     async def _found(self, query: Any, narrowed: Filter, limit: int, score: str) -> pa.Table:
@@ -142,29 +163,55 @@ class LancePassages:
             return await query.select([*_HIT_COLUMNS, score]).limit(limit).to_arrow()
 
 
-async def _open_or_create(database: lancedb.AsyncConnection, schema: pa.Schema) -> lancedb.AsyncTable:
+async def _connect(folder: str) -> lancedb.AsyncConnection:
+    session = lancedb.Session(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES)
+    return await lancedb.connect_async(folder, read_consistency_interval=timedelta(0), session=session)
+
+
+async def _open_local(folder: str, schema: pa.Schema) -> lancedb.AsyncTable:
+    """Open the table; a new one is made aside and renamed into place, so that of many makers the first one wins.
+
+    LanceDB's own creation is no help: of two at once the second overwrites what the first has written (0.40; seen).
+    """
+    await asyncio.to_thread(os.makedirs, folder, exist_ok=True)
+    if not await asyncio.to_thread(os.path.isdir, f"{folder}/{TABLE}.lance"):
+        aside = await asyncio.to_thread(tempfile.mkdtemp, prefix=".new-", dir=folder)
+        try:
+            await _create(await _connect(aside), schema)
+            await asyncio.to_thread(_rename, f"{aside}/{TABLE}.lance", f"{folder}/{TABLE}.lance")
+        finally:
+            await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
+    return await (await _connect(folder)).open_table(TABLE)
+
+
+def _rename(source: str, target: str) -> None:
+    try:
+        os.rename(source, target)  # noqa: PTH104
+    except OSError:
+        if not os.path.isdir(target):  # noqa: PTH112 - another maker was first
+            raise
+
+
+async def _create(database: lancedb.AsyncConnection, schema: pa.Schema) -> lancedb.AsyncTable:
     exists = TABLE in (await database.list_tables()).tables
-    table = await (database.open_table(TABLE) if exists else database.create_table(TABLE, schema=schema, exist_ok=True))
-    for _ in range(CREATE_ATTEMPTS):
-        if await table.list_indices():
-            break
-        # On the empty table already, so that the first rows are found the moment they are committed. Another process
-        # that opens it now makes the same index; the one whose commit comes second looks again.
-        with _losing_is_fine():
-            await table.create_index(WORDS, config=FTS(), name=WORDS_INDEX)
+    table = await (database.open_table(TABLE) if exists else database.create_table(TABLE, schema=schema))
+    if not await table.list_indices():
+        # On the empty table already, so that the first rows are found the moment they are committed.
+        await table.create_index(WORDS, config=FTS(), name=WORDS_INDEX)
     return table
 
 
-def _upkeep(uri: str, storage_options: dict[str, str] | None, *, merge: bool) -> None:
-    """Do what LanceDB's `optimize` does, with its limits: pylance alone lets them be set."""
+def _keep_up(uri: str, storage_options: dict[str, str] | None, step: str, *, merge: bool = False) -> None:
+    # LanceDB's `optimize` does these steps too, but without their limits. Imported here: 50 MB that only upkeep needs.
     import lance
 
-    lance.dataset(uri, storage_options=storage_options).optimize.compact_files(
-        target_rows_per_fragment=FRAGMENT_ROWS, num_threads=1
-    )
     dataset = lance.dataset(uri, storage_options=storage_options)
-    dataset.optimize.optimize_indices(num_indices_to_merge=MOST_SEGMENTS * 2 if merge else 0)
-    dataset.cleanup_old_versions(older_than=OLD_VERSIONS_LIVE)
+    if step == "compact":
+        dataset.optimize.compact_files(target_rows_per_fragment=FRAGMENT_ROWS, num_threads=1)
+    elif step == "index":
+        dataset.optimize.optimize_indices(num_indices_to_merge=2 * MOST_SEGMENTS if merge else 0)
+    else:
+        dataset.cleanup_old_versions(older_than=OLD_VERSIONS_LIVE)
 
 
 def _refuse_mismatch(found: pa.Schema, embedder_identity: str, dim: int) -> None:
@@ -235,13 +282,19 @@ def _hits(found: pa.Table, scores: Sequence[float]) -> list[Hit]:
     ]
 
 
-@contextmanager
-def _losing_is_fine() -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        if "commit conflict" not in str(error).lower():
-            raise
+async def _committed(write: Callable[[], Awaitable[object]]) -> None:
+    """Write, again from the start where another commit came first: each loser's rival has won, so it ends."""
+    for _ in range(ATTEMPTS):
+        with _translated():
+            try:
+                await write()
+            except (OSError, RuntimeError) as error:
+                if not _is_conflict(error):
+                    raise
+                lost = error
+            else:
+                return
+    raise RetryLaterError("memory_busy", "Too many processes write this memory at once.", after=1.0) from lost
 
 
 @contextmanager
@@ -256,6 +309,11 @@ def _translated() -> Iterator[None]:
         raise known from error
 
 
+def _is_conflict(error: Exception) -> bool:
+    words = str(error).lower()
+    return any(sign in words for sign in ("commit conflict", "too many concurrent writers", "preempted"))
+
+
 def _known(words: str) -> AtomError | None:
     lower = words.lower()
 
@@ -268,8 +326,6 @@ def _known(words: str) -> AtomError | None:
         return NeedsOwnerError(
             "memory_unwritable", "The memory folder cannot be written; check ATOM_MEMORY_URI and its permissions."
         )
-    if says("commit conflict", "too many concurrent writers", "retryable"):
-        return RetryLaterError("memory_busy", "Too many processes write this memory at once.", after=1.0)
     if says("error sending request", "timed out", "retryerror", "connection"):
         return RetryLaterError("memory_unreachable", "The object store of the memory does not answer.")
     if says("not found", "no such file"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -74,6 +74,26 @@ class Hit:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row without its text and vector, for comparing the memory with the record. Each message has one of `seq` 0."""
+
+    id: str
+    message_id: UUID
+    generation: str
+    seq: int
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How much upkeep an index needs: rows in all, rows outside the word index, files smaller than they should be."""
+
+    rows: int
+    unindexed: int
+    small_files: int
+
+
 class Embedder(Protocol):
     """Texts to vectors. `identity` names model and settings, and is kept with the dataset."""
 
@@ -117,6 +137,14 @@ class PassageIndex(Protocol):
 
     async def upkeep(self) -> None:
         """Compact, fold new rows into the indexes, drop old versions. One owner at a time."""
+        ...
+
+    async def condition(self) -> Condition:
+        """Tell how much upkeep is needed; cheap."""
+        ...
+
+    def entries(self) -> AsyncIterator[list[Entry]]:
+        """Read all rows as of now, in no order, a bounded list at a time."""
         ...
 
 

@@ -1,0 +1,85 @@
+"""The memory's housekeeping: when to fold new rows in, what to sweep out, what to count.
+
+`upkeep` belongs to whoever holds its duty: one owner at a time. `sweep` is for when no live lease can still be writing
+what the record does not know yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from atom_backfill.memory.ports import Condition, Entry, PassageIndex
+
+MOST_UNINDEXED = 2_000
+"""Rows outside the word index are read whole by every search: about 100 ms at this number."""
+MOST_SMALL_FILES = 20
+"""A file a commit; each costs every search and every write a little."""
+SWEEP_ROWS = 500
+
+Current = Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, str]]]
+"""Asks the record for the current generation of messages; those that it does not know are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpkeepReport:
+    """What an upkeep found and, if it was due, did."""
+
+    due: bool
+    before: Condition
+    after: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """`messages` have passages that search shows; `orphans` are rows that it does not show."""
+
+    messages: int
+    passages: int
+    orphans: int
+
+
+async def upkeep(index: PassageIndex) -> UpkeepReport:
+    """Fold new rows in if enough have gathered; doing it too often costs time, never a result."""
+    before = await index.condition()
+    if not is_due(before):
+        return UpkeepReport(False, before, before)
+    await index.upkeep()
+    return UpkeepReport(True, before, await index.condition())
+
+
+def is_due(condition: Condition) -> bool:
+    """Judge whether enough rows or files have gathered."""
+    return condition.unindexed >= MOST_UNINDEXED or condition.small_files >= MOST_SMALL_FILES
+
+
+async def tally(index: PassageIndex, current: Current) -> Tally:
+    """Count what search shows and what it does not, against the record, in bounded memory."""
+    messages = passages = orphans = 0
+    async for entries in index.entries():
+        shown = await _shown(entries, current)
+        messages += sum(entry.seq == 0 for entry in shown)
+        passages += len(shown)
+        orphans += len(entries) - len(shown)
+    return Tally(messages, passages, orphans)
+
+
+async def sweep(index: PassageIndex, current: Current) -> int:
+    """Delete rows that the record does not know, or knows in another generation; returns how many."""
+    swept = 0
+    doomed: list[str] = []
+    async for entries in index.entries():
+        shown = {entry.id for entry in await _shown(entries, current)}
+        doomed += [entry.id for entry in entries if entry.id not in shown]
+        while len(doomed) >= SWEEP_ROWS:
+            await index.delete(doomed[:SWEEP_ROWS])
+            swept += SWEEP_ROWS
+            del doomed[:SWEEP_ROWS]
+    await index.delete(doomed)
+    return swept + len(doomed)
+
+
+async def _shown(entries: Sequence[Entry], current: Current) -> list[Entry]:
+    generations = await current(list({entry.message_id for entry in entries}))
+    return [entry for entry in entries if generations.get(entry.message_id) == entry.generation]
