@@ -57,7 +57,7 @@ def resource(scope: Scope, folder: Folder, options: Options, *, hidden: bool) ->
         "parentFolderId": folder.parent,
         "childFolderCount": len(scope.mailbox.tree.children(folder, hidden=counts_hidden)),
         "unreadItemCount": unread,
-        "totalItemCount": scope.misses(total, folder),
+        "totalItemCount": scope.stated_count(total, folder),
     }
     if folder.size is not None:
         full["sizeInBytes"] = folder.size

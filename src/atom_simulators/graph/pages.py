@@ -1,12 +1,13 @@
 """Lists of messages: which ones, in which order, page by page; their count; and a single one."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from . import ids, items, mime, schema, search
-from .conditions import date_range, holds, rank
+from .conditions import Condition, date_range, holds, rank
 from .errors import GraphError, item_not_found
 from .folders import Folder
 from .mailbox import Entry
@@ -51,7 +52,7 @@ def list_messages(scope: Scope, folder: Folder | None, name: str = "") -> Answer
         scope.check_intact(entries)
     content: JsonObject = {"@odata.context": scope.context(_what(folder, name) + _selected(options))}
     if options.count:
-        content["@odata.count"] = scope.misses(len(listing), folder)
+        content["@odata.count"] = scope.stated_count(len(listing), folder)
     repeated = listing.slice(max(0, place - 2), 2)[: 2 if place else 1] if scope.is_struck("dup") else []
     content["value"] = [items.message(scope, entry, options, listed=True) for entry in [*repeated, *entries]]
     following = place + shown
@@ -62,7 +63,7 @@ def list_messages(scope: Scope, folder: Folder | None, name: str = "") -> Answer
 def count_messages(scope: Scope, folder: Folder | None) -> Answer:
     """`/messages/$count`: a number as plain text."""
     options = message_options(scope.call.query, scope.quirks)
-    number = scope.misses(len(choose(scope, folder, options)), folder)
+    number = scope.stated_count(len(choose(scope, folder, options)), folder)
     mark = "\ufeff" if scope.quirks.count_bom else ""
     return Answer(raw=f"{mark}{number}".encode(), content_type="text/plain")
 
@@ -151,9 +152,7 @@ def search_folder_entries(scope: Scope, folder: Folder) -> list[Entry]:
     """What a search folder finds in its source folders, oldest first."""
     tree = scope.mailbox.tree
     sources: Any = folder.search.get("sourceFolderIds") or [tree.root.id]
-    text = folder.search.get("filterQuery")
-    dialect = Dialect(schema.MESSAGES)
-    condition = parse_filter(text, dialect) if isinstance(text, str) and text.strip() else None
+    condition = _search_condition(folder)
     chosen: dict[str, None] = {}
     for name in sources if isinstance(sources, list) else []:
         source = tree.named(str(name))
@@ -165,6 +164,15 @@ def search_folder_entries(scope: Scope, folder: Folder) -> list[Entry]:
         (entry for entry in found if condition is None or holds(condition, entry.value)),
         key=lambda entry: entry.key,
     )
+
+
+def _search_condition(folder: Folder) -> Condition | None:
+    # A search may use words that $filter does not have; then the folder holds all of its sources.
+    text = folder.search.get("filterQuery")
+    with suppress(GraphError):
+        if isinstance(text, str) and text.strip():
+            return parse_filter(text, Dialect(schema.MESSAGES))
+    return None
 
 
 def _ordered(entries: Sequence[Entry], options: Options, quirks: Quirks) -> Listing:

@@ -61,7 +61,7 @@ class Scope:
         texts.update({f"${name}": value for name, value in changes.items()})
         return f"{self.call.origin}{self.call.path}?{urlencode(texts, quote_via=quote)}"
 
-    def misses(self, total: int, folder: Folder | None) -> int:
+    def stated_count(self, total: int, folder: Folder | None) -> int:
         """A count as this service states it, which is not always what it is."""
         names = ("*",) if folder is None else (folder.well_known, folder.name, folder.id, "*")
         for name in names:

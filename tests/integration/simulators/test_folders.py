@@ -81,6 +81,14 @@ def test_a_search_folder_says_what_it_is_and_repeats_messages_of_elsewhere(simul
     assert counted.text == "3"
 
 
+def test_a_search_that_is_not_understood_holds_all_of_its_sources() -> None:
+    search = {"@odata.type": "#microsoft.graph.mailSearchFolder", "filterQuery": "size gt 5 kb"}
+    folders = [a_folder("Inbox"), a_folder("Big", **search, includeNestedFolders=True)]
+    with graph_simulator([a_mailbox(messages=[a_graph_message(1)], folders=folders)]) as simulator:
+        assert shown(simulator.items("/mailFolders")) == ["Inbox", "Big"]
+        assert numbers_of(simulator.items(f"/mailFolders/{folder_id('Big')}/messages")) == [1]
+
+
 @pytest.mark.parametrize("name", ["inbox", "INBOX", "msgfolderroot", "archive"])
 def test_well_known_names_stand_for_ids_in_any_case(simulator: Simulator, name: str) -> None:
     answer = simulator.get(f"/mailFolders/{name}")
