@@ -35,8 +35,8 @@ _OUTLINES_ONLY = (
     " Mail.Read, have it granted, and connect again."
 )
 _WRONG_ACCOUNT = (
-    "The sign-in was made with another account than the one that --user names: connect again and choose that account, or"
-    " use app-only sign-in with a client secret for a mailbox that is not your own."
+    "The sign-in was made with another account than the one that --user names: connect again and choose that account,"
+    " or use app-only sign-in with a client secret for a mailbox that is not your own."
 )
 
 
