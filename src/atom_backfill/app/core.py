@@ -19,8 +19,7 @@ from atom_backfill.backfill.postgres import PostgresLedger
 from atom_backfill.backfill.reader import JobReader
 from atom_backfill.db.embedded import EmbeddedPostgres
 from atom_backfill.db.migrate import Migrator
-from atom_backfill.db.pool import Database
-from atom_backfill.errors import NeedsOwnerError
+from atom_backfill.db.pool import Database, PoolLimits
 from atom_backfill.jobs.control import Control
 from atom_backfill.jobs.job import TenantId
 from atom_backfill.jobs.postgres import PostgresControl
@@ -28,18 +27,22 @@ from atom_backfill.settings import Settings
 from atom_backfill.sources.postgres import PostgresAccounts
 
 MASTER_KEY_FILE = "master.key"
-POSTGRES_FOLDER = "postgres"
+CONNECTIONS = 12
+"""Of one process: four chunks at once, their permits, and the duties beside them."""
 
 
 class App:
     """The product, opened. Use `open_app`."""
 
-    def __init__(self, settings: Settings, outside: Outside, database: Database) -> None:
+    def __init__(
+        self, settings: Settings, outside: Outside, database: Database, server: EmbeddedPostgres | None
+    ) -> None:
+        self._server = server
         self.settings = settings
         self.outside = outside
         self.database = database
         self.tenants = Tenants(PostgresTenants(database), outside.new_id)
-        self.memories = Memories(settings)
+        self.memories = Memories(settings, outside.clock)
         self.ledger = PostgresLedger(database)
         self.mailboxes = Mailboxes(settings, outside, database, self.accounts, _Sealer(self))
 
@@ -49,6 +52,11 @@ class App:
         if self.settings.master_key is not None:
             return Vault([parse_master_key(self.settings.master_key)])
         return Vault([make_master_key(self.settings.home / MASTER_KEY_FILE)])
+
+    async def revive(self) -> None:
+        """Bring the embedded server back where it has died; a configured database is its operator's business."""
+        if self._server is not None:
+            await asyncio.to_thread(self._server.start)
 
     def accounts(self, tenant: TenantId) -> PostgresAccounts:
         """Return a tenant's accounts."""
@@ -81,28 +89,25 @@ async def open_app(settings: Settings, outside: Outside | None = None) -> AsyncI
     Raises NeedsOwnerError and RetryLaterError with what to do where the home, the database or the schema is unfit.
     """
     async with AsyncExitStack() as stack:
-        url = settings.database_url or await _embedded(settings, stack)
-        database = await stack.enter_async_context(await Database.open(url))
+        server = None if settings.database_url else embedded_server(settings)
+        url = settings.database_url or await _started(server, stack)
+        database = await stack.enter_async_context(
+            await Database.open(url, limits=PoolLimits(most=CONNECTIONS), direct_url=settings.direct_url)
+        )
         await Migrator(database).ensure_current()
-        app = App(settings, outside or Outside(), database)
+        app = App(settings, outside or Outside(), database, server)
         stack.push_async_callback(app.mailboxes.close)
+        stack.callback(app.memories.close)
         yield app
 
 
 def embedded_server(settings: Settings) -> EmbeddedPostgres:
-    """Return the embedded server of the home, not started."""
-    try:
-        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise NeedsOwnerError(
-            "home_unwritable",
-            f"The home folder {settings.home} cannot be made: {error.strerror}. Set ATOM_HOME to a folder of yours.",
-        ) from None
-    return EmbeddedPostgres(settings.home / POSTGRES_FOLDER, bin_dir=settings.postgres_bin)
+    """Return the embedded server of the home, not started; it makes the home where there is none."""
+    return EmbeddedPostgres(settings.home, bin_dir=settings.postgres_bin)
 
 
-async def _embedded(settings: Settings, stack: AsyncExitStack) -> str:
-    server = embedded_server(settings)
+async def _started(server: EmbeddedPostgres | None, stack: AsyncExitStack) -> str:
+    assert server is not None
     url = await asyncio.to_thread(server.start)
     stack.push_async_callback(asyncio.to_thread, server.close)
     return url

@@ -13,9 +13,9 @@ from atom_backfill.app.reading import read_items
 from atom_backfill.backfill.handler import ingest_handler
 from atom_backfill.backfill.page import Parts
 from atom_backfill.backfill.reading import Reading
-from atom_backfill.db.listening import Listening, Notified, listen
+from atom_backfill.db.listening import Listening, Notified
 from atom_backfill.db.renewal import RenewalConnection
-from atom_backfill.errors import SkipItemError
+from atom_backfill.errors import RetryLaterError, SkipItemError
 from atom_backfill.jobs.duties import Duty, do_duties, reaper
 from atom_backfill.jobs.heartbeat import Heartbeat
 from atom_backfill.jobs.job import Lane, Lease, TenantId
@@ -38,7 +38,7 @@ async def run_worker(app: App, stop: asyncio.Event, options: WorkerOptions) -> N
     settings, outside = app.settings, app.outside
     memory = settings.parse_memory_mb * 1_000_000
     sandbox = Sandbox(SandboxLimits(memory_bytes=memory))
-    store = PostgresJobStore(app.database)
+    store = _RevivingStore(app)
     wake = asyncio.Event()
     renewals = PostgresRenewals(RenewalConnection(app.database.url))
     with Heartbeat(renewals, outside.clock) as heartbeat:
@@ -83,8 +83,7 @@ async def _parts(app: App, sandbox: Sandbox) -> Parts:
 
 async def _listen(app: App, wake: asyncio.Event, heartbeat: Heartbeat) -> None:
     """Wake the worker for new work, and the heartbeat for a pause or a cancellation; polling covers what is missed."""
-    url = app.settings.direct_url or app.database.url
-    async for heard in listen(url, ("atom_work", "atom_control"), app.outside.clock):
+    async for heard in app.database.listen(("atom_work", "atom_control"), app.outside.clock):
         match heard:
             case Notified(channel="atom_control"):
                 heartbeat.poke()
@@ -92,6 +91,21 @@ async def _listen(app: App, wake: asyncio.Event, heartbeat: Heartbeat) -> None:
                 wake.set()
             case _:
                 pass
+
+
+class _RevivingStore(PostgresJobStore):
+    """A store whose claims bring a dead embedded server back: an idle worker stays, so it has to."""
+
+    def __init__(self, app: App) -> None:
+        super().__init__(app.database)
+        self._app = app
+
+    async def claim(self, worker: str, lanes: Sequence[Lane]) -> Lease | None:
+        try:
+            return await super().claim(worker, lanes)
+        except RetryLaterError:
+            await self._app.revive()
+            raise
 
 
 def _upkeep(app: App, tenant: TenantId) -> Duty:
