@@ -1,0 +1,467 @@
+"""Local mail as people have it: every layout, files that change, links that lead out, two processes at once."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import shutil
+import sqlite3
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from atom_backfill.errors import BugError, NeedsOwnerError, NotFoundError, RetryLaterError
+from atom_backfill.mail.message import FolderId
+from atom_backfill.sources.mbox import builder
+from atom_backfill.sources.mbox.source import MboxSource
+from atom_backfill.sources.ports import Link, Place, RawItem, Window
+from fakes.skipping_clock import SkippingClock
+
+FROM = b"From tomasz@example.org Mon Mar  2 09:30:00 2026\n"
+EVER = Window(None, None)
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+def mail(subject: str, *, when: datetime | None = NOON, body: str = "The lease is signed.\n") -> bytes:
+    date = when.strftime("Date: %a, %d %b %Y %H:%M:%S +0000\n") if when else ""
+    return f"From: Tomasz Reyl <tomasz@example.org>\n{date}Subject: {subject}\n\n{body}".encode()
+
+
+def mbox(*mails: bytes) -> bytes:
+    return b"".join(FROM + one + b"\n" for one in mails)
+
+
+def write(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    place = tmp_path / "mail"
+    place.mkdir()
+    return place
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def opened(root: Path, cache: Path) -> MboxSource:
+    return MboxSource(root, cache, SkippingClock())
+
+
+async def everything(source: MboxSource) -> dict[str, list[str]]:
+    """The subjects of each folder, newest first, by its path."""
+    return {
+        folder.path: [subject(item) for item in await items(source, folder.folder_id)]
+        for folder in await source.folders()
+    }
+
+
+async def items(source: MboxSource, folder: str, size: int = 50) -> list[RawItem]:
+    page = await source.page(FolderId(folder), EVER, size=size)
+    found = list(page.items)
+    while page.next:
+        page = await source.page(FolderId(folder), EVER, size=size, link=page.next)
+        found += page.items
+    return found
+
+
+async def places(source: MboxSource, folder: str) -> tuple[Place, ...]:
+    return (await source.places(FolderId(folder), EVER, size=500)).places
+
+
+def subject(item: RawItem) -> str:
+    return item.payload.partition(b"Subject: ")[2].partition(b"\n")[0].decode()
+
+
+async def test_one_mbox_file_is_a_folder_of_its_name(root: Path, cache: Path) -> None:
+    path = write(root / "Old mail.mbox", mbox(mail("older", when=NOON - timedelta(1)), mail("newer")))
+    source = opened(path, cache)
+    assert await everything(source) == {"Old mail": ["newer", "older"]}
+    assert (await source.identify()).address == "Old mail.mbox"
+    assert (
+        await MboxSource(path, cache, SkippingClock(), address="ines@example.com").identify()
+    ).address == "ines@example.com"
+
+
+async def test_one_mbox_file_named_like_a_folder_that_is_left_out_is_not_left_out(root: Path, cache: Path) -> None:
+    [folder] = await opened(write(root / "Trash.mbox", mbox(mail("kept"))), cache).folders()
+    assert (folder.path, folder.well_known) == ("Trash", "")
+
+
+async def test_one_mail_file_is_a_folder_too(root: Path, cache: Path) -> None:
+    assert await everything(opened(write(root / "one.eml", mail("alone")), cache)) == {"one": ["alone"]}
+
+
+async def test_thunderbird_folders_keep_their_tree(root: Path, cache: Path) -> None:
+    write(root / "Inbox", mbox(mail("a")))
+    write(root / "Inbox.msf", b"// <!-- <mdb:mork -->")
+    write(root / "Inbox.sbd" / "Projects", mbox(mail("b")))
+    write(root / "Inbox.sbd" / "Projects.sbd" / "Atlas", mbox(mail("c")))
+    assert await everything(opened(root, cache)) == {
+        "Inbox": ["a"],
+        "Inbox/Projects": ["b"],
+        "Inbox/Projects/Atlas": ["c"],
+    }
+
+
+async def test_apple_mail_keeps_an_mbox_in_a_folder_of_its_name(root: Path, cache: Path) -> None:
+    write(root / "Projects.mbox" / "mbox", mbox(mail("a")))
+    assert await everything(opened(root, cache)) == {"Projects": ["a"]}
+
+
+async def test_a_maildir_has_its_inbox_and_its_dotted_folders(root: Path, cache: Path) -> None:
+    for directory in ("", ".Sent", ".Projects.Atlas", ".Entw&APw-rfe", ".&-co"):
+        for part in ("cur", "new", "tmp"):
+            (root / directory / part).mkdir(parents=True)
+    write(root / "cur" / "1.host:2,S", mail("read"))
+    write(root / "new" / "2.host", mail("new", when=NOON - timedelta(1)))
+    write(root / "tmp" / "3.host", mail("half written"))
+    write(root / "dovecot-uidlist", b"3 V1 N2 G0\n")
+    write(root / ".Sent" / "cur" / "4.host:2,S", mail("sent"))
+    write(root / ".Projects.Atlas" / "cur" / "5.host:2,S", mail("atlas"))
+    write(root / ".Entw&APw-rfe" / "cur" / "6.host:2,D", mail("draft"))
+    write(root / ".&-co" / "cur" / "7.host:2,", mail("and co"))
+    source = opened(root, cache)
+    assert await everything(source) == {
+        "Inbox": ["read", "new"],
+        "Sent": ["sent"],
+        "Projects/Atlas": ["atlas"],
+        "Entwürfe": ["draft"],
+        "&co": ["and co"],
+    }
+    known = {folder.path: folder.well_known for folder in await source.folders()}
+    assert (known["Inbox"], known["Sent"], known["Projects/Atlas"]) == ("inbox", "sentitems", "")
+
+
+async def test_a_tree_of_single_mails_is_one_folder_a_directory(root: Path, cache: Path) -> None:
+    write(root / "a.eml", mail("top"))
+    write(root / "Junk E-mail" / "b.eml", mail("junk"))
+    write(root / "deals" / "1", mail("no extension"))
+    write(root / "deals" / "2.msg", mail("rfc 822 in spite of its name"))
+    write(root / "deals" / "readme.txt", b"Nothing to see.\n")
+    write(root / "deals" / ".hidden", mail("hidden"))
+    found = await everything(opened(root, cache))
+    assert {path: sorted(subjects) for path, subjects in found.items()} == {
+        "mail": ["top"],
+        "Junk E-mail": ["junk"],
+        "deals": ["no extension", "rfc 822 in spite of its name"],
+    }
+    known = {folder.path: folder.well_known for folder in await opened(root, cache).folders()}
+    assert known == {"mail": "", "Junk E-mail": "junkemail", "deals": ""}
+
+
+async def test_odd_names_make_paths_that_can_be_shown_and_ids_that_can_be_stored(root: Path, cache: Path) -> None:
+    write(Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9.mbox")), mbox(mail("latin-1")))
+    write(root / "tab\there\u202egpj.mbox", mbox(mail("spoofed")))
+    write(root / "back\\slash.mbox", mbox(mail("backslash")))
+    write(root / "Same.mbox", mbox(mail("one")))
+    write(root / "same.mbx", mbox(mail("two")))
+    folders = await opened(root, cache).folders()
+    assert {folder.path for folder in folders} == {"caf\ufffd", "tab heregpj", "back\\\\slash", "Same", "same (2)"}
+    for folder in folders:
+        folder.folder_id.encode("ascii")
+        assert len(await items(opened(root, cache), folder.folder_id)) == 1
+
+
+async def test_what_holds_no_mail_says_what_was_found(root: Path, cache: Path) -> None:
+    cases = {
+        write(root / "a.pst", b"!BDN\x00\x00"): ("not_mail", "readpst"),
+        write(root / "b.pdf", b"%PDF-1.7"): ("not_mail", "PDF"),
+        root: ("no_mail", "1 .pdf"),
+        root / "nothing": ("path_not_found", "check the path"),
+    }
+    (root / "empty").mkdir()
+    cases[root / "empty"] = ("no_mail", "empty")
+    for path, (code, words) in cases.items():
+        with pytest.raises(NeedsOwnerError) as raised:
+            await opened(path, cache).identify()
+        assert (raised.value.code, words in raised.value.message) == (code, True), raised.value.message
+
+
+async def test_links_are_followed_only_to_what_lies_below_the_root(root: Path, cache: Path, tmp_path: Path) -> None:
+    write(root / "inside" / "a.eml", mail("inside"))
+    write(tmp_path / "outside" / "b.eml", mail("outside"))
+    (root / "file.eml").symlink_to(tmp_path / "outside" / "b.eml")
+    (root / "directory").symlink_to(tmp_path / "outside")
+    (root / "again").symlink_to(root / "inside")
+    (root / "inside" / "up").symlink_to(root)
+    (root / "broken.eml").symlink_to(root / "nowhere")
+    found = await everything(opened(root, cache))
+    assert [subjects for subjects in found.values() if subjects] == [["inside"]]
+
+
+async def test_a_root_that_is_a_link_is_what_it_leads_to(root: Path, cache: Path, tmp_path: Path) -> None:
+    write(root / "a.eml", mail("here"))
+    link = tmp_path / "link"
+    link.symlink_to(root)
+    assert await everything(opened(link, cache)) == {"mail": ["here"]}
+    assert await opened(link, cache).identify() == await opened(root, cache).identify()
+
+
+async def test_pipes_and_sockets_are_never_opened(root: Path, cache: Path) -> None:
+    write(root / "a.eml", mail("here"))
+    os.mkfifo(root / "pipe.eml")
+    async with asyncio.timeout(5):
+        assert await everything(opened(root, cache)) == {"mail": ["here"]}
+        with pytest.raises(NeedsOwnerError):
+            await opened(root / "pipe.eml", cache).identify()
+
+
+async def test_the_same_content_twice_is_one_message_with_two_places(root: Path, cache: Path) -> None:
+    write(root / "Archive.mbox", mbox(mail("same"), mail("only here"), mail("same")))
+    write(root / "Inbox.mbox", mbox(mail("same")))
+    source = opened(root, cache)
+    assert {path: sorted(subjects) for path, subjects in (await everything(source)).items()} == {
+        "Archive": ["only here", "same"],
+        "Inbox": ["same"],
+    }
+    assert await source.count(FolderId("Archive.mbox"), EVER) == 2
+    in_archive, in_inbox = await places(source, "Archive.mbox"), await places(source, "Inbox.mbox")
+    assert [place.duplicate for place in in_archive].count(True) == 1
+    assert [place.duplicate for place in in_inbox] == [True]
+    [same] = {place.source_id for place in in_inbox}
+    assert (await source.message(same)).folder_id == "Archive.mbox"
+
+
+async def test_a_copy_in_a_folder_that_is_left_out_does_not_count_as_the_first(root: Path, cache: Path) -> None:
+    write(root / "Deleted Items.mbox", mbox(mail("same")))
+    write(root / "Inbox.mbox", mbox(mail("same")))
+    source = opened(root, cache)
+    assert [place.duplicate for place in await places(source, "Inbox.mbox")] == [False]
+    assert [place.duplicate for place in await places(source, "Deleted Items.mbox")] == [True]
+
+
+async def test_mail_that_is_added_moved_or_deleted_is_noticed(root: Path, cache: Path) -> None:
+    write(root / "Inbox.mbox", mbox(mail("one")))
+    write(root / "Sent.mbox", mbox(mail("sent")))
+    source = opened(root, cache)
+    [before] = await items(source, "Inbox.mbox")
+    write(root / "Inbox.mbox", mbox(mail("zero"), mail("one")))
+    (root / "Sent.mbox").rename(root / "Old.mbox")
+    found = await everything(source)
+    assert {path: sorted(subjects) for path, subjects in found.items()} == {"Inbox": ["one", "zero"], "Old": ["sent"]}
+    assert before.source_id in {item.source_id for item in await items(source, "Inbox.mbox")}
+    (root / "Inbox.mbox").unlink()
+    await source.folders()
+    with pytest.raises(NotFoundError):
+        await source.message(before.source_id)
+    with pytest.raises(NotFoundError):
+        await source.page(FolderId("Inbox.mbox"), EVER, size=10)
+
+
+async def test_a_file_that_changes_while_it_is_read_never_gives_wrong_bytes(root: Path, cache: Path) -> None:
+    path = write(root / "Inbox.mbox", mbox(*(mail(f"mail {n}", when=NOON - timedelta(n)) for n in range(10))))
+    source = opened(root, cache)
+    first = await source.page(FolderId("Inbox.mbox"), EVER, size=5)
+    path.write_bytes(mbox(mail("pushed in"), *(mail(f"mail {n}", when=NOON - timedelta(n)) for n in range(10))))
+    with pytest.raises(RetryLaterError) as raised:
+        await source.page(FolderId("Inbox.mbox"), EVER, size=5, link=first.next)
+    assert raised.value.code == "file_changed"
+    second = await source.page(FolderId("Inbox.mbox"), EVER, size=5, link=first.next)
+    assert [subject(item) for item in second.items] == [f"mail {n}" for n in range(5, 10)]
+
+
+async def test_a_file_that_changes_and_looks_the_same_is_found_out(root: Path, cache: Path) -> None:
+    path = write(root / "Inbox.mbox", mbox(mail("aaa")))
+    source = opened(root, cache)
+    await source.folders()
+    times = path.stat()
+    path.write_bytes(mbox(mail("bbb")))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(RetryLaterError):
+        await items(source, "Inbox.mbox")
+    assert [subject(item) for item in await items(source, "Inbox.mbox")] == ["bbb"]
+
+
+async def test_a_message_whose_file_is_gone_is_not_found_after_the_next_look(root: Path, cache: Path) -> None:
+    path = write(root / "a.eml", mail("one"))
+    write(root / "b.eml", mail("two"))
+    source = opened(root, cache)
+    listed = await items(source, (await source.folders())[0].folder_id)
+    path.unlink()
+    gone = next(item for item in listed if subject(item) == "one")
+    with pytest.raises(RetryLaterError):
+        await source.message(gone.source_id)
+    with pytest.raises(NotFoundError):
+        await source.message(gone.source_id)
+
+
+async def test_a_file_that_cannot_be_read_is_a_failure_until_it_can(
+    root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(root / "a.eml", mail("readable"))
+    write(root / "b.eml", mail("locked"))
+    opens = Path.open
+
+    def refusing(path: Path, *about: object, **more: object) -> object:
+        if path.name == "b.eml":
+            raise PermissionError(13, "Permission denied")
+        return opens(path, *about, **more)  # type: ignore[arg-type, call-overload]
+
+    source = opened(root, cache)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", refusing)  # the tests may run as root, who may read everything
+        folder = (await source.folders())[0].folder_id
+        page = await source.page(folder, EVER, size=10)
+        assert [subject(item) for item in page.items] == ["readable"]
+        [unreadable] = page.unreadable
+        assert unreadable.code == "unreadable_file"
+    await source.folders()
+    page = await source.page(folder, EVER, size=10)
+    assert (len(page.items), page.unreadable) == (2, ())
+
+
+async def test_a_page_stops_where_its_bytes_are_full(root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("atom_backfill.sources.mbox.source.PAGE_BYTES", 5_000)
+    write(root / "Inbox.mbox", mbox(*(mail(f"mail {n}", body="x" * 1900) for n in range(10))))
+    source = opened(root, cache)
+    page = await source.page(FolderId("Inbox.mbox"), EVER, size=10)
+    assert len(page.items) == 3
+    assert page.next
+    assert len(await items(source, "Inbox.mbox")) == 10
+
+
+async def test_scanning_that_takes_long_is_told_and_goes_on(root: Path, cache: Path) -> None:
+    for number in range(30):
+        write(root / f"{number:02}.mbox", mbox(mail(f"mail {number}")))
+
+    class HastyClock(SkippingClock):
+        def monotonic(self) -> float:
+            self.skip(6.0)
+            return super().monotonic()
+
+    source = MboxSource(root, cache, HastyClock())
+    waits = 0
+    while True:
+        try:
+            folders = await source.folders()
+            break
+        except RetryLaterError as error:
+            assert error.code == "indexing"
+            assert "%" in error.message
+            waits += 1
+            assert waits < 100
+    assert len(folders) == 30
+
+
+async def test_a_cancelled_scan_stops_soon(root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builder, "BATCH", 1)
+    for number in range(300):
+        write(root / f"{number:03}.mbox", mbox(mail(f"mail {number}")))
+    source = opened(root, cache)
+    await source.identify()
+    call = asyncio.create_task(source.folders())
+    await asyncio.sleep(0.02)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert len(await source.folders()) == 300
+
+
+@pytest.mark.parametrize("damage", ["truncate", "overwrite", "delete", "not a database"])
+async def test_a_damaged_index_is_made_anew(root: Path, cache: Path, damage: str) -> None:
+    write(root / "Inbox.mbox", mbox(*(mail(f"mail {n}") for n in range(50))))
+    assert len(await items(opened(root, cache), "Inbox.mbox")) == 50
+    index = index_in(cache)
+    data = bytearray(index.read_bytes())
+    if damage == "truncate":
+        index.write_bytes(data[: len(data) // 2])
+    elif damage == "overwrite":
+        data[4096:] = b"\xff" * (len(data) - 4096)
+        index.write_bytes(data)
+    elif damage == "delete":
+        index.unlink()
+    else:
+        index.write_bytes(b"not a database" * 1000)
+    source = opened(root, cache)
+    for _ in range(3):
+        try:
+            assert len(await items(source, "Inbox.mbox")) == 50
+            break
+        except RetryLaterError as error:
+            assert error.code == "index_damaged"
+    else:
+        raise AssertionError("the index stays damaged")
+
+
+async def test_a_cache_folder_that_cannot_be_written_is_the_owners_to_fix(root: Path, tmp_path: Path) -> None:
+    write(root / "Inbox.mbox", mbox(mail("one")))
+    in_the_way = write(tmp_path / "file", b"")
+    with pytest.raises(NeedsOwnerError) as raised:
+        await opened(root, in_the_way / "cache").folders()
+    assert raised.value.code == "cache_unwritable"
+
+
+async def test_the_mail_itself_is_never_written_to(root: Path, cache: Path) -> None:
+    write(root / "Inbox.mbox", mbox(mail("one")))
+    write(root / "sub" / "a.eml", mail("two"))
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files(root)}
+    await everything(opened(root, cache))
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files(root)} == before
+
+
+def index_in(cache: Path) -> Path:
+    """The index file, once what lay beside it has been written into it."""
+    [index] = cache.glob("*.sqlite3")
+    with sqlite3.connect(index) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return index
+
+
+def files(root: Path) -> Iterator[Path]:
+    return (path for path in root.rglob("*") if stat.S_ISREG(path.lstat().st_mode))
+
+
+@pytest.mark.parametrize("text", ["", "x", "[]", "null", '["a","b","c"]', "[1,2,3]"])
+async def test_a_foreign_link_is_a_bug(root: Path, cache: Path, text: str) -> None:
+    write(root / "Inbox.mbox", mbox(mail("one")))
+    with pytest.raises(BugError):
+        await opened(root, cache).page(FolderId("Inbox.mbox"), EVER, size=1, link=Link(text))
+
+
+def build_alone(root: str, cache: str, start: multiprocessing.synchronize.Event) -> None:
+    start.wait()
+
+    async def build() -> None:
+        source = opened(Path(root), Path(cache))
+        while not (await source.prepare(0.01)).done:
+            pass
+
+    asyncio.run(build())
+
+
+async def test_three_processes_may_build_one_index_at_once(root: Path, cache: Path) -> None:
+    for box in range(6):
+        mails = (mail(f"box {box} mail {n}", when=NOON - timedelta(minutes=n)) for n in range(1500))
+        write(root / f"box{box}.mbox", mbox(*mails))
+    for number in range(300):
+        write(root / "single" / f"{number}.eml", mail(f"single {number}"))
+    spawning = multiprocessing.get_context("spawn")
+    start = spawning.Event()
+    builders = [spawning.Process(target=build_alone, args=(str(root), str(cache), start)) for _ in range(3)]
+    for one in builders:
+        one.start()
+    start.set()
+    for one in builders:
+        await asyncio.to_thread(one.join, 60)
+    assert [one.exitcode for one in builders] == [0, 0, 0]
+    with sqlite3.connect(index_in(cache)) as db:
+        assert db.execute("SELECT count(*), count(DISTINCT digest) FROM item").fetchone() == (9300, 9300)
+    source = opened(root, cache)
+    assert {folder.messages_hint for folder in await source.folders()} == {1500, 300}
+
+
+async def test_an_index_can_be_thrown_away_and_gives_the_same_ids(root: Path, cache: Path) -> None:
+    write(root / "Inbox.mbox", mbox(*(mail(f"mail {n}") for n in range(20))))
+    before = [item.source_id for item in await items(opened(root, cache), "Inbox.mbox")]
+    shutil.rmtree(cache)
+    assert [item.source_id for item in await items(opened(root, cache), "Inbox.mbox")] == before
