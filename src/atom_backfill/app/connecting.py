@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from atom_backfill.app.core import Tenancy
-from atom_backfill.app.mailboxes import Tell
 from atom_backfill.errors import NotFoundError
 from atom_backfill.jobs.job import AccountId
 from atom_backfill.sources.accounts import MBOX, Account, Connection
-from atom_backfill.sources.outlook.auth import Credentials
+from atom_backfill.sources.outlook.auth import Credentials, DeviceCode
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """An app registration in Microsoft Entra: its directory, its id, and its secret; without one a person signs in."""
+
+    tenant: str
+    client_id: str
+    client_secret: str | None = field(default=None, repr=False)
 
 
 async def connect_mbox(tenancy: Tenancy, path: Path, address: str) -> Account:
@@ -25,10 +35,18 @@ async def connect_mbox(tenancy: Tenancy, path: Path, address: str) -> Account:
     return await _save(tenancy, Connection(MBOX, mailbox, {"path": str(place)}, {}))
 
 
-async def connect_outlook(tenancy: Tenancy, credentials: Credentials, user: str, tell: Tell) -> Account:
-    """Connect an Outlook mailbox; the same mailbox again resumes its account. Raises what signing in raises."""
+async def connect_outlook(tenancy: Tenancy, app: Registration, user: str, tell: Callable[[str], None]) -> Account:
+    """Connect an Outlook mailbox; the same mailbox again resumes its account. `tell` is given the way to sign in.
+
+    Raises SignInNeededError and NeedsOwnerError that say what to change and where.
+    """
     mailboxes = tenancy.app.mailboxes
-    account = await _save(tenancy, await mailboxes.connect_outlook(credentials, user, tell))
+    credentials = Credentials(app.tenant, app.client_id, app.client_secret)
+
+    async def tell_code(code: DeviceCode) -> None:
+        tell(code.message)
+
+    account = await _save(tenancy, await mailboxes.connect_outlook(credentials, user, tell_code))
     await mailboxes.forget(account.account_id)
     return account
 

@@ -23,6 +23,8 @@ from atom_backfill.db.pool import Database, PoolLimits
 from atom_backfill.jobs.control import Control
 from atom_backfill.jobs.job import TenantId
 from atom_backfill.jobs.postgres import PostgresControl
+from atom_backfill.search.postgres import PostgresReach
+from atom_backfill.search.query import Searcher
 from atom_backfill.settings import Settings
 from atom_backfill.sources.postgres import PostgresAccounts
 
@@ -80,6 +82,12 @@ class Tenancy:
         self.archive = PostgresArchive(app.database, self.id)
         self.jobs = JobReader(app.database, self.id)
         self.control = Control(PostgresControl(app.database), self.id, app.outside.new_id)
+
+    async def searcher(self) -> Searcher:
+        """Return what answers questions about this tenant's mail. Raises what opening its memory raises."""
+        memories, database = self.app.memories, self.app.database
+        reach, monotonic = PostgresReach(database, self.id), self.app.outside.clock.monotonic
+        return Searcher(self.archive, reach, await memories.index(self.id), memories.embedder, monotonic)
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 from atom_backfill.cli.command import Invocation, command, group
 from atom_backfill.cli.render import answer, line, note, shown, table
 from atom_backfill.cli.session import tenancies, with_app, with_tenancy
+from atom_backfill.errors import UsageError
 
 if TYPE_CHECKING:
     from atom_backfill.app.core import App, Tenancy
@@ -35,6 +37,46 @@ def connect_mbox(call: Invocation, path: Path, address: str) -> None:
         from atom_backfill.app.connecting import connect_mbox
 
         return await connect_mbox(tenancy, path, address.strip())
+
+    _connected(call, with_tenancy(call, run))
+
+
+@connect.command(
+    "outlook",
+    examples=(
+        "connect outlook --client-id 11f1…",
+        "connect outlook --user ines@lumen.example --app-tenant lumen.example --client-id 11f1… "
+        "--client-secret-file secret.txt",
+    ),
+)
+@click.option("--user", default="", metavar="ADDR", help="The mailbox; by device code: that of whoever signs in.")
+@click.option("--app-tenant", metavar="T", help="Directory (tenant) id or domain; by device code: common.")
+@click.option("--client-id", required=True, metavar="C", help="Application (client) id of the app registration.")
+@click.option(
+    "--client-secret-file",
+    type=click.Path(path_type=Path),
+    metavar="F",
+    help="File that holds the client secret's value; `-` is stdin. Without it: sign in by device code.",
+)
+@click.pass_obj
+def connect_outlook(
+    call: Invocation, user: str, app_tenant: str | None, client_id: str, client_secret_file: Path | None
+) -> None:
+    """Connect an Outlook mailbox through Microsoft Graph, as an app of its own or by signing in with a code.
+
+    docs/howto/connect-outlook.md tells how to register the app.
+    """
+    secret = _read_secret(client_secret_file) if client_secret_file else None
+    if secret is not None and not app_tenant:
+        raise UsageError("bad_arguments", "with a client secret, name the directory: --app-tenant")
+    if secret is not None and not user:
+        raise UsageError("bad_arguments", "with a client secret, name the mailbox: --user")
+
+    async def run(tenancy: Tenancy) -> Account:
+        from atom_backfill.app.connecting import Registration, connect_outlook
+
+        app = Registration(app_tenant or "common", client_id.strip(), secret)
+        return await connect_outlook(tenancy, app, user.strip(), note)
 
     _connected(call, with_tenancy(call, run))
 
@@ -71,6 +113,21 @@ def disconnect(call: Invocation, account: str) -> None:
 
     gone = with_tenancy(call, run)
     answer(call, gone, lambda: line(f"{shown(gone['address'])} is disconnected; its memory stays."))
+
+
+def _read_secret(path: Path) -> str:
+    """Read a secret that stands alone in a file, or comes from stdin."""
+    try:
+        text = sys.stdin.read(10_000) if str(path) == "-" else path.read_text("utf-8")[:10_000]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError("bad_secret_file", f"the secret's file {path} cannot be read: {_why(error)}") from None
+    if not text.strip():
+        raise UsageError("bad_secret_file", f"the secret's file {path} is empty")
+    return text.strip()
+
+
+def _why(error: Exception) -> str:
+    return error.strerror or "" if isinstance(error, OSError) else "it is not text"
 
 
 def _connected(call: Invocation, account: Account) -> None:

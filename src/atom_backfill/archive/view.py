@@ -1,0 +1,57 @@
+"""A stored message as people and scripts are shown it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from atom_backfill.mail.digest import SegmentKind
+
+
+def message_view(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document of docs/reference/message.md from what `PostgresArchive.message` reads."""
+    return {
+        "message_id": row["id"],
+        "source_id": row["source_id"],
+        "thread_id": row["thread_id"],
+        "account_id": row["account_id"],
+        "internet_message_id": row["internet_message_id"],
+        "subject": row["subject"],
+        "from": row["from_address"],
+        "from_name": row["from_name"],
+        "to": _addresses(row, "to"),
+        "cc": _addresses(row, "cc"),
+        "bcc": _addresses(row, "bcc"),
+        "participants": row["participants"],
+        "received_at": row["received_at"],
+        "sent_at": row["sent_at"],
+        "folders": row["folders"],
+        "text": row["text"],
+        "clean_text": clean_text(row["text"], row["segments"]),
+        "entities": [_entity(entity) for entity in row["entities"]],
+        "facts": [],
+        "failures": [],
+        "attachments": row["attachments"],
+        "bulk": row["bulk"],
+        "notes": row["notes"],
+        "web_link": row["web_link"] or None,
+    }
+
+
+def clean_text(text: str, segments: list[list[Any]]) -> str:
+    """Return the new text alone: segments are [kind, start, end] in code points of `text`."""
+    new = (text[start:end].strip("\n") for kind, start, end in segments if kind == SegmentKind.NEW)
+    return "\n".join(new).strip()
+
+
+def _addresses(row: Mapping[str, Any], role: str) -> list[str]:
+    return [person["address"] for person in row["participants"] if person["role"] == role]
+
+
+def _entity(entity: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "entity_id": entity["id"],
+        "entity_type": entity["entity_type"],
+        "name": entity["name"],
+        "properties": entity["properties"],
+    }
