@@ -202,7 +202,8 @@ def _standing(scope: Scope, folder: Folder, state: State, size: int) -> tuple[li
 
 def _changes(scope: Scope, folder: Folder, state: State) -> list[Entry | Removal]:
     since = state.since or 0
-    gone = {removal.entry.id: removal for removal in scope.mailbox.removals_since(folder.id, since)}
+    # Each derived id that was given out is taken back; an immutable id leaves once, however often it moved.
+    gone = {scope.id_of(removal.entry): removal for removal in scope.mailbox.removals_since(folder.id, since)}
     here = [entry for entry in scope.mailbox.messages(folder.id) if entry.changed > since]
     if scope.prefer.immutable_ids and scope.quirks.immutable_return_is_lost:
         here = [entry for entry in here if entry.id not in gone]

@@ -216,6 +216,8 @@ class Mailbox:
         self.version += 1
         self.removals.append(Removal(self.version, entry.folder, entry, "changed"))
         self._take_out(entry)
+        # Two ticks, as leaving and arriving are two changes where both are in one folder.
+        self.version += 1
         return self._settle(dataclasses.replace(entry, folder=folder, moves=entry.moves + 1))
 
     def update(self, entry: Entry, changes: JsonObject) -> Entry:
