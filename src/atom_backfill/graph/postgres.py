@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -26,14 +25,11 @@ async def write_shown(
     `dates` gives each message's date, for the edges' `valid_from`. Nodes and edges are locked in id order.
     """
     keys = {"tenant": lease.tenant_id, "job": lease.job_id}
-    await tx.execute(
-        SQL["insert_nodes"], keys | {"rows": Jsonb([_plain(asdict(node)) for node in shown.nodes.values()])}
-    )
+    await tx.execute(SQL["insert_nodes"], keys | {"rows": Jsonb(_node_rows(shown))})
     await tx.execute(SQL["insert_edges"], keys | {"rows": Jsonb(_edge_rows(shown, dates))})
     changed = sorted({*shown.edges, *also_weigh})
     await tx.execute(SQL["lock_edges"], keys | {"ids": changed})
-    evidence = [_plain(asdict(item)) for item in shown.evidence.values()]
-    added = await tx.fetch_one(SQL["insert_evidence"], keys | {"rows": Jsonb(evidence)})
+    added = await tx.fetch_one(SQL["insert_evidence"], keys | {"rows": Jsonb(_evidence_rows(shown))})
     await tx.execute(SQL["weigh_edges"], keys | {"ids": changed})
     return (0, 0) if added is None else (added["nodes"], added["edges"])
 
@@ -43,6 +39,10 @@ async def drop_evidence(tx: Transaction, tenant: TenantId, ids: Collection[UUID]
     return await tx.fetch_all(SQL["drop_evidence"], {"tenant": tenant, "ids": list(ids)})
 
 
+def _node_rows(shown: Shown) -> list[dict[str, Any]]:
+    return [{"id": node.id.hex, "type": node.type, "key": node.key, "name": node.name} for node in shown.nodes.values()]
+
+
 def _edge_rows(shown: Shown, dates: Mapping[UUID, datetime | None]) -> list[dict[str, Any]]:
     first: dict[UUID, datetime] = {}
     for item in shown.evidence.values():
@@ -50,10 +50,25 @@ def _edge_rows(shown: Shown, dates: Mapping[UUID, datetime | None]) -> list[dict
         if item.edge_id is not None and date is not None:
             first[item.edge_id] = min(date, first.get(item.edge_id, date))
     return [
-        _plain(asdict(edge)) | {"valid_from": first[edge.id].isoformat() if edge.id in first else None}
+        {
+            "id": edge.id.hex,
+            "source": edge.source.hex,
+            "relationship": edge.relationship,
+            "target": edge.target.hex,
+            "valid_from": first[edge.id].isoformat() if edge.id in first else None,
+        }
         for edge in shown.edges.values()
     ]
 
 
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: str(value) if isinstance(value, UUID) else value for name, value in row.items()}
+def _evidence_rows(shown: Shown) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": item.id.hex,
+            "message_id": item.message_id.hex,
+            "node_id": item.node_id and item.node_id.hex,
+            "edge_id": item.edge_id and item.edge_id.hex,
+            "quote": item.quote,
+        }
+        for item in shown.evidence.values()
+    ]

@@ -19,9 +19,8 @@ ON CONFLICT (tenant_id, id) DO UPDATE SET valid_from = least(graph_edges.valid_f
 -- What shows a node or an edge; the answer counts what is new, for the job's counters.
 WITH added AS (
     INSERT INTO graph_evidence (tenant_id, id, job_id, node_id, edge_id, message_id, quote, start_offset, end_offset)
-    SELECT %(tenant)s, id, %(job)s, node_id, edge_id, message_id, quote, start_offset, end_offset
-    FROM jsonb_to_recordset(%(rows)s) AS evidence(id uuid, node_id uuid, edge_id uuid, message_id uuid, quote text,
-        start_offset integer, end_offset integer)
+    SELECT %(tenant)s, id, %(job)s, node_id, edge_id, message_id, quote, NULL, NULL
+    FROM jsonb_to_recordset(%(rows)s) AS evidence(id uuid, node_id uuid, edge_id uuid, message_id uuid, quote text)
     ON CONFLICT DO NOTHING
     RETURNING node_id
 )
