@@ -294,6 +294,31 @@ def test_the_index_dates_a_message_as_reading_it_does(header: bytes) -> None:
     assert received_at(mail) == entry.received_at
 
 
+header_lines = st.sampled_from(
+    [
+        b"Date: Mon, 2 Mar 2026 09:30:00 +0000\n",
+        b"date : Tue, 3 Mar 2026 09:30:00 +0000\n",
+        b"Date:\n Mon, 2 Mar 2026\n\t09:30:00 +0100\r\n",
+        b"Received: from a; Mon, 2 Mar 2026 10:30:00 +0000\n",
+        b"Received: from a\n by b;\n Mon, 2 Mar 2026 11:30:00 +0000\n",
+        b"X-Date: Mon, 2 Mar 2020 09:30:00 +0000\n",
+        b"Subject: Date: yesterday\n",
+        b"stray\n",
+        b"Date: nonsense\n",
+        b" \t\n",
+        b"\n",
+    ]
+)
+
+
+@given(st.lists(header_lines, max_size=8).map(b"".join))
+def test_a_header_is_dated_in_the_index_as_in_the_message_however_it_is_put_together(header: bytes) -> None:
+    payload = b"From: tomasz@example.org\n" + header + b"\nText\n"
+    [entry] = entries(payload, FileKind.EML)
+    read = read_mime(payload, source_id=SourceId("x"), folder_id=FolderId("y"), limits=Limits())
+    assert entry.received_at == read.received_at
+
+
 def test_a_date_is_read_in_utc() -> None:
     assert received_at(b"Date: Mon, 2 Mar 2026 09:30:00 +0530\n\n") == datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 
