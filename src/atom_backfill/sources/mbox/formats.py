@@ -25,8 +25,9 @@ def recognise(head: bytes, name: str) -> FileKind:
     if text.startswith(b"From ") and is_separator(first_line(text), after_blank=True, before=_second_line(text)):
         return FileKind.MBOX
     header = _BLANK_LINE.split(text, maxsplit=1)[0]
-    # Two, because a text file may well begin with "Date:".
-    if _HEADERS.match(text) and len({name.lower() for name in _MAIL_HEADER.findall(header)}) >= 2:
+    # Two, because a text file may well begin with "Date:"; a name that is only given to mail needs one.
+    needed = 1 if extension in ("msg", "mail", "mime") else 2
+    if _HEADERS.match(text) and len({name.lower() for name in _MAIL_HEADER.findall(header)}) >= needed:
         return FileKind.EML
     # An mbox whose beginning was damaged.
     if extension in ("mbox", "mbx") and any(map(is_dated, _FROM_LINE.findall(text))):
@@ -77,7 +78,8 @@ _HEADER = re.compile(rb"[!-9;-~]{1,80}[ \t]{0,4}:|>From ")
 _HEADERS = re.compile(rb"(?:From [^\n]{0,400}\n)?[!-9;-~]{1,80}[ \t]{0,4}:[^\n]{0,60000}\n")
 _BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
 _MAIL_HEADER = re.compile(
-    rb"^(From|Date|Subject|To|Cc|Sender|Received|Message-ID|Return-Path|Delivered-To|MIME-Version)[ \t]{0,4}:",
+    rb"^(From|Date|Subject|To|Cc|Sender|Received|Message-ID|Return-Path|Delivered-To|MIME-Version|Content-Type"
+    rb"|Content-Transfer-Encoding)[ \t]{0,4}:",
     re.IGNORECASE | re.MULTILINE,
 )
 _DATED = re.compile(
