@@ -205,10 +205,12 @@ def _changes(scope: Scope, folder: Folder, state: State) -> list[Entry | Removal
     # Each derived id that was given out is taken back; an immutable id leaves once, however often it moved.
     gone = {scope.id_of(removal.entry): removal for removal in scope.mailbox.removals_since(folder.id, since)}
     here = [entry for entry in scope.mailbox.messages(folder.id) if entry.changed > since]
-    if scope.prefer.immutable_ids and scope.quirks.immutable_return_is_lost:
-        here = [entry for entry in here if entry.id not in gone]
-    elif scope.prefer.immutable_ids:
-        gone = {key: removal for key, removal in gone.items() if key not in {entry.id for entry in here}}
+    if scope.prefer.immutable_ids:
+        lost = scope.quirks.immutable_return_is_lost
+        moved = {key for key, removal in gone.items() if removal.reason == "changed"}
+        here = [entry for entry in here if not (lost and entry.id in moved)]
+        told = {entry.id for entry in here}
+        gone = {key: removal for key, removal in gone.items() if key not in told}
     changes: list[Entry | Removal] = [*_of_type(here, since, state), *_removed(gone.values(), state)]
     after = state.cursor[0] if state.cursor else since
     return sorted((change for change in changes if _clock(change) > after), key=_clock)

@@ -186,17 +186,23 @@ class Mailbox:
         self._loaded = {folder: self._counted(folder) for folder in self._by_folder}
 
     def add(self, message: JsonObject) -> Entry:
-        """A new message arrives, or a message gets new content. Raises MailboxError."""
-        self.version += 1
-        old = self._by_id.get(str(message.get("id")))
-        if old is not None and self._entries[old] is not None:
-            self._take_out(self._entries[old])
+        """A new message arrives; one with a known id takes the old one's place. Raises MailboxError."""
         raw = json.dumps(message).encode()
         entry = self._entry(raw, self._decoded(raw, "the new message"))
+        old = self._entries[entry.ordinal] if entry.ordinal < len(self._entries) else None
+        if old is not None:
+            return self._replace(old, entry)
+        self.version += 1
         entry = dataclasses.replace(entry, changed=self.version, created=self.version)
         self._place(entry)
         self._put_in(entry)
         return entry
+
+    def _replace(self, old: Entry, fresh: Entry) -> Entry:
+        current = self.move(old, fresh.folder) if fresh.folder != old.folder else old
+        self.version += 1
+        self._take_out(current)
+        return self._settle(dataclasses.replace(fresh, moves=current.moves, created=current.created))
 
     def put_folder(self, folder: Folder) -> None:
         """A folder is made or changed."""
@@ -222,12 +228,9 @@ class Mailbox:
 
     def update(self, entry: Entry, changes: JsonObject) -> Entry:
         """Properties of a message change in place. Raises MailboxError."""
-        self.version += 1
-        message = {**entry.parsed(), **changes, "id": entry.id}
-        raw = json.dumps(message).encode()
+        raw = json.dumps({**entry.parsed(), **changes, "id": entry.id}).encode()
         fresh = self._entry(raw, self._decoded(raw, "the changed message"))
-        self._take_out(entry)
-        return self._settle(dataclasses.replace(fresh, ordinal=entry.ordinal, folder=entry.folder, moves=entry.moves))
+        return self._replace(entry, dataclasses.replace(fresh, folder=entry.folder))
 
     def _settle(self, entry: Entry) -> Entry:
         entry = dataclasses.replace(entry, changed=self.version)
