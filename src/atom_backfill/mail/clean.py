@@ -10,12 +10,12 @@ from atom_backfill.mail.door import Limits
 from atom_backfill.mail.findings import find
 from atom_backfill.mail.html import RENDERER, looks_like_html, render_html, render_plain
 from atom_backfill.mail.message import Message
-from atom_backfill.mail.passages import TARGET_TOKENS, cut_passages
+from atom_backfill.mail.passages import MOST_TOKENS, cut_passages
 from atom_backfill.mail.quotes import CUTTER, Circumstances, cut_quotes
 from atom_backfill.mail.references import subject_purpose
 from atom_backfill.mail.writer import Rendering
 
-CLEANER = f"clean-r{RENDERER}-q{CUTTER}-p{TARGET_TOKENS}"
+CLEANER = f"clean-r{RENDERER}-q{CUTTER}-p{MOST_TOKENS}"
 """Names everything that shapes passages; another name is another generation of the memory."""
 
 

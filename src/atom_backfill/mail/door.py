@@ -31,6 +31,7 @@ class Limits:
     attachments: int = 300
     references: int = 100
     html_nodes: int = 200_000
+    html_depth: int = 1_000
     passages: int = 400
     findings: int = 400
     links: int = 100

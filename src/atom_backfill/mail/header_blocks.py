@@ -18,32 +18,73 @@ class HeaderBlock:
     forward: bool
 
 
-def header_block_at(lines: list[Line], at: int) -> HeaderBlock | None:
-    """Recognise a block that begins on line `at`; looks at no more than `_MOST_LINES` lines."""
-    bare = lines[at].bare
-    if not bare or len(bare) > 400:
+class HeaderBlocks:
+    """Recognises header blocks in a mail's lines, asked about them from the first to the last."""
+
+    def __init__(self, lines: list[Line]) -> None:
+        self._lines = lines
+        self._barren = -1
+        """The last line of fields that are known to be no block, whichever of them it began with."""
+
+    def at(self, at: int) -> HeaderBlock | None:
+        """Recognise a block that begins on line `at`; looks at no more than `_MOST_LINES` lines."""
+        lines = self._lines
+        bare = lines[at].bare
+        if not bare or len(bare) > 400:
+            return None
+        if (forward := _rule(bare)) is not None:
+            return self._below_words(at, forward=forward)
+        if bare[0] == "_" and _LONG_RULE.fullmatch(bare):
+            last = self._fields_from(next_filled(lines, at + 1))
+            return HeaderBlock(at, last, False) if last is not None else None
+        if bare[-1] in _MOMENT_ENDS and ":" in bare[-18:] and _NOTES.search(bare):
+            return self._below_moment(at)
+        if label_role(bare) in ("from", "date", "subject", "to"):
+            last = self._fields_from(at)
+            return HeaderBlock(_above(lines, at), last, False) if last is not None else None
         return None
-    if (rule := _rule(bare)) is not None:
+
+    def _fields_from(self, at: int) -> int | None:
+        """Read fields that make a block by themselves: the last line, None where they do not."""
+        if at <= self._barren:
+            return None
+        fields = _fields(self._lines, at)
+        if fields and len(fields[0] & _MEANINGFUL) >= 3 and "from" in fields[0]:
+            return fields[1]
+        if fields:
+            self._barren = max(self._barren, fields[1])
+        return None
+
+    def _below_words(self, at: int, *, forward: bool) -> HeaderBlock:
+        """Take the fields, if there are any, below a rule that says in words what follows."""
+        lines = self._lines
         last = at
-        if rule and bare[-1] != "-" and at + 1 < len(lines) and lines[at + 1].bare.endswith("---"):
+        if forward and lines[at].bare[-1] != "-" and at + 1 < len(lines) and lines[at + 1].bare.endswith("---"):
             last = at + 1
         fields = _fields(lines, next_filled(lines, last + 1))
-        return HeaderBlock(at, fields[1] if fields else last, rule)
-    if bare[0] == "_" and _LONG_RULE.fullmatch(bare):
-        after = next_filled(lines, at + 1)
-        fields = _fields(lines, after)
-        return HeaderBlock(at, fields[1], False) if fields and _is_block(fields[0]) else None
-    if bare[-1] in _MOMENT_ENDS and ":" in bare[-18:] and _NOTES.search(bare):
-        return _notes_block(lines, at)
-    role = label_role(bare)
-    if role in ("from", "date", "subject", "to"):
-        fields = _fields(lines, at)
-        if fields and _is_block(fields[0]):
-            return HeaderBlock(_raw_above(lines, at), fields[1], False)
-    return None
+        return HeaderBlock(at, fields[1] if fields else last, forward)
+
+    def _below_moment(self, at: int) -> HeaderBlock | None:
+        """Recognise Lotus Notes' way: a name and a moment, then To, cc and Subject after at most a few lines."""
+        lines = self._lines
+        after = at + 1
+        for _ in range(4):
+            after = next_filled(lines, after)
+            if after >= len(lines) or after - at > 10:
+                return None
+            role = label_role(lines[after].bare)
+            if role in ("to", "cc", "subject"):
+                fields = _fields(lines, after)
+                if fields and len(fields[0] & {"to", "cc", "subject"}) >= 2:
+                    return HeaderBlock(at - _name_above(lines, at), fields[1], False)
+                return None
+            if not role and len(lines[after].bare) > 90:
+                return None
+            after += 1
+        return None
 
 
-def _raw_above(lines: list[Line], at: int) -> int:
+def _above(lines: list[Line], at: int) -> int:
     """Climb over the raw header lines that some programs leave above those for people, and over a rule."""
     first = at
     while first and at - first < 60 and _RAW_HEADER.match(lines[first - 1].bare):
@@ -100,30 +141,6 @@ def _fields(lines: list[Line], at: int) -> tuple[set[str], int] | None:
     return roles, last
 
 
-def _is_block(roles: set[str]) -> bool:
-    """Require enough to be sure: who, and when or about what, and one more."""
-    return len(roles & {"from", "to", "date", "subject", "cc"}) >= 3 and "from" in roles
-
-
-def _notes_block(lines: list[Line], at: int) -> HeaderBlock | None:
-    """Recognise Lotus Notes' way: a name and a moment, then To, cc and Subject after at most a few lines."""
-    after = at + 1
-    for _ in range(4):
-        after = next_filled(lines, after)
-        if after >= len(lines) or after - at > 10:
-            return None
-        role = label_role(lines[after].bare)
-        if role in ("to", "cc", "subject"):
-            fields = _fields(lines, after)
-            if fields and len(fields[0] & {"to", "cc", "subject"}) >= 2:
-                return HeaderBlock(at - _name_above(lines, at), fields[1], False)
-            return None
-        if role == "" and len(lines[after].bare) > 90:
-            return None
-        after += 1
-    return None
-
-
 def _name_above(lines: list[Line], at: int) -> int:
     """Count the line above a bare moment that holds the name."""
     if at and _MOMENT_ONLY.fullmatch(lines[at].bare) and lines[at - 1].bare and len(lines[at - 1].bare) < 80:
@@ -172,6 +189,7 @@ _LABELS = {label.replace("_", " "): role for role, labels in _ROLES.items() for 
     "from name": "from",
 }
 _CONTINUES = re.compile(r"[;,@]")
+_MEANINGFUL = frozenset(["from", "to", "date", "subject", "cc"])
 _MOST_LINES = 200
 _RAW_HEADER = re.compile(r"(?:[A-Z][A-Za-z]*(?:-[A-Za-z]+)+|Received|Date|Organization):\s")
 _SHORT_RULE = re.compile(r"[-_=*]{5,}")

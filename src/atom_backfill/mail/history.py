@@ -10,7 +10,7 @@ import re
 
 from atom_backfill.mail.attributions import attribution_at
 from atom_backfill.mail.digest import SegmentKind
-from atom_backfill.mail.header_blocks import header_block_at
+from atom_backfill.mail.header_blocks import HeaderBlocks
 from atom_backfill.mail.lines import Line, Run, next_filled
 
 
@@ -20,16 +20,18 @@ def mark_history(lines: list[Line], *, forward: bool) -> None:
         if line.depth:
             line.kind = SegmentKind.QUOTE
     _mark_wrapped(lines)
-    at = 0
+    blocks = HeaderBlocks(lines)
+    at = introductions = 0
     tail = passed_on = False
     while at < len(lines):
-        found = _introduction(lines, at)
+        found = _introduction(lines, blocks, at) if introductions < _MOST_INTRODUCTIONS else None
         if found is None:
             if tail and not lines[at].depth:
                 lines[at].kind = SegmentKind.QUOTE
             at += 1
             continue
         run, passes_on = found
+        introductions += 1
         for line in lines[run.first : run.last + 1]:
             line.kind = SegmentKind.ATTRIBUTION
         at = run.last + 1
@@ -37,12 +39,12 @@ def mark_history(lines: list[Line], *, forward: bool) -> None:
         tail = tail or not (passed_on or _is_marked(lines, at))
 
 
-def _introduction(lines: list[Line], at: int) -> tuple[Run, bool | None] | None:
+def _introduction(lines: list[Line], blocks: HeaderBlocks, at: int) -> tuple[Run, bool | None] | None:
     """Recognise what introduces another mail at this line; the flag: True for a forward, None for an attribution."""
     line = lines[at]
     if line.depth or not line.bare or line.kind is SegmentKind.BLOB:
         return None
-    if block := header_block_at(lines, at):
+    if block := blocks.at(at):
         return Run(block.first, block.last), block.forward
     if (attribution := attribution_at(lines, at)) and (attribution.strong or _is_marked(lines, at + 1)):
         return Run(attribution.first, attribution.last), None
@@ -62,7 +64,8 @@ def _is_marked(lines: list[Line], at: int) -> bool:
     if not match:
         return False
     mark = match[0].rstrip()
-    marked = [line for line in lines[after:] if line.bare.startswith(mark) and not line.depth]
+    reach = min(len(lines), after + _LONGEST_QUOTATION)
+    marked = [line for line in lines[after:reach] if line.bare.startswith(mark) and not line.depth]
     if len(marked) < 2:
         return False
     for line in marked:
@@ -73,9 +76,10 @@ def _is_marked(lines: list[Line], at: int) -> bool:
 def _mark_indented(lines: list[Line], at: int, *, beyond: int) -> bool:
     """Mark a quotation that is set off by its indentation alone; after it words at the margin must follow."""
     end = at
-    while end < len(lines) and (not lines[end].bare or lines[end].indent >= beyond + 2) and not lines[end].depth:
+    reach = min(len(lines), at + _LONGEST_QUOTATION)
+    while end < reach and (not lines[end].bare or lines[end].indent >= beyond + 2) and not lines[end].depth:
         end += 1
-    if end == at or end == len(lines) or lines[end].depth:
+    if end == at or end == reach or lines[end].depth:
         return False
     for line in lines[at:end]:
         line.kind = SegmentKind.QUOTE
@@ -106,4 +110,6 @@ def _breaks(above: Line, line: Line) -> bool:
     return line.bare[0].islower() or len(line.bare) < 16
 
 
+_MOST_INTRODUCTIONS = 1_000
+_LONGEST_QUOTATION = 1_000
 _FOREIGN_MARK = re.compile(r"(?:\||\]|\}|--\]|%|:|#|[A-Z][A-Za-z]{0,3}[>|\]])(?:\s|(?=\w))")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from html import unescape
 
@@ -40,9 +41,32 @@ def render_html(html: str, limits: Limits) -> Rendering:
     """Render an HTML body. Bounded by `html_nodes` and `body_characters`; never raises on tag soup."""
     if not has_markup(html):
         return render_plain(unescape(html), limits)
+    html, flattened = _flatten(html, limits.html_depth)
     tree = LexborHTMLParser(_BRACKETED_ADDRESS.sub("&lt;", html.replace("\x00", "")))
     root = tree.body or tree.root
-    return _Walk(limits, coloured=bool(_COLOURED.search(html))).render(root) if root else Rendering("")
+    if root is None:
+        return Rendering("")
+    rendering = _Walk(limits, coloured=bool(_COLOURED.search(html))).render(root)
+    return replace(rendering, truncated=True) if flattened else rendering
+
+
+def _flatten(html: str, depth_limit: int) -> tuple[str, bool]:
+    """Leave out tags nested deeper than the limit, with which the parser's time would grow as their square."""
+    if html.count("<") <= depth_limit:
+        return html, False
+    depth = deepest = 0
+
+    def keep(tag: re.Match[str]) -> str:
+        nonlocal depth, deepest
+        if tag[1]:
+            depth -= 1 if depth else 0
+            return tag[0] if depth < depth_limit else ""
+        depth += 1
+        deepest = max(deepest, depth)
+        return tag[0] if depth <= depth_limit else ""
+
+    flat = _NESTING_TAG.sub(keep, html)
+    return (flat, True) if deepest > depth_limit else (html, False)
 
 
 class _Walk:
@@ -250,6 +274,10 @@ _KNOWN_TAG = re.compile(
     )
     + r"\b[^<>]{0,4000}>",
     re.IGNORECASE,
+)
+# Paragraphs, items and cells end one another, so they nest only where these do.
+_NESTING_TAG = re.compile(
+    r"<(/?)(?!(?:p|li|td|tr|th|dd|dt|option|br|img|hr|input|meta|link|tbody)\b)[a-z][^<>]{0,4000}>", re.IGNORECASE
 )
 # Plain text that was put into HTML without escaping: <ann@example.org>, <https://example.org>.
 _BRACKETED_ADDRESS = re.compile(r"<(?=(?:mailto:|https?://)?[^\s<>\"'=/]{1,200}[@/][^\s<>\"'=]{1,200}>)", re.IGNORECASE)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from itertools import islice
 
 from atom_backfill.mail.vocabulary import any_of, phrases, stems
 
@@ -58,7 +59,7 @@ def amounts_in(text: str, start: int, end: int) -> Iterator[Value]:
     if not any(word in text for word in _MONEY_WORDS):
         return
     last = start
-    for sign in _MONEY.finditer(text, start, end):
+    for sign in islice(_MONEY.finditer(text, start, end), _MOST_SIGNS):
         match = _BEFORE.match(text, sign.start(), end) or _AFTER.search(text, max(last, sign.start() - 48), sign.end())
         if not match or match.start() < last:
             continue
@@ -110,6 +111,7 @@ def _decimal(number: str) -> Decimal:
     return Decimal(f"{''.join(filter(str.isdigit, whole))}.{decimals}")
 
 
+_MOST_SIGNS = 2_000
 _PHONE = re.compile(
     r"(?<![\w.,/:+=#@-])(\+?\(?\d{1,14}(?:[ .\-/()\u00a0]{1,3}\d{1,10}){0,6})"
     r"(?:\s{0,2}(?:x|ext\.?|extension)\s{0,2}(\d{1,6}))?(?![\w@/:=-]|[.,]\d)",
