@@ -57,6 +57,11 @@ class Finding:
     end: int | None = None
     properties: tuple[tuple[str, str], ...] = ()
 
+    def __reduce__(self) -> tuple[type[Finding], tuple[object, ...]]:
+        # See Address.__reduce__.
+        values = (self.entity_type, self.name, self.key, self.field, self.start, self.end, self.properties)
+        return Finding, values
+
 
 @dataclass(frozen=True, slots=True)
 class Digest:
