@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
+from urllib.parse import quote, urlsplit, urlunsplit
 from uuid import UUID
 
 from atom_backfill.access.postgres import PostgresTenants
@@ -60,6 +61,17 @@ class App:
         if self._server is not None:
             await asyncio.to_thread(self._server.start)
 
+    async def keep_up(self) -> None:
+        """Keep the embedded server up after its last user has gone, until it is told to stop."""
+        if self._server is not None:
+            await asyncio.to_thread(self._server.keep_up)
+
+    def login_url(self, login: str, password: str) -> str:
+        """Return the database's URL for another login."""
+        if self._server is not None:
+            return self._server.role_url(login, password)
+        return with_login(self.database.url, login, password)
+
     def accounts(self, tenant: TenantId) -> PostgresAccounts:
         """Return a tenant's accounts."""
         return PostgresAccounts(self.database, tenant, _Sealer(self))
@@ -107,6 +119,13 @@ async def open_app(settings: Settings, outside: Outside | None = None) -> AsyncI
         stack.push_async_callback(app.mailboxes.close)
         stack.callback(app.memories.close)
         yield app
+
+
+def with_login(url: str, login: str, password: str) -> str:
+    """Return a database URL with another login."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{quote(login, safe='')}:{quote(password, safe='')}@{host}"))
 
 
 def embedded_server(settings: Settings) -> EmbeddedPostgres:

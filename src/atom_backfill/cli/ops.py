@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from atom_backfill.cli.command import Invocation, command, group
-from atom_backfill.cli.render import answer, line, note, pairs, shown, table
-from atom_backfill.cli.session import settings_of, with_app
+from atom_backfill.cli.render import answer, harmless, line, note, pairs, shown, table
+from atom_backfill.cli.session import quiet_logs, settings_of, with_app
 
 if TYPE_CHECKING:
     from atom_backfill.access.tenants import Tenant
+    from atom_backfill.app.checks import Check
     from atom_backfill.app.core import App
 
 
@@ -37,6 +39,26 @@ def init(call: Invocation) -> None:
     answer(call, made, lambda: pairs((name.replace("_", " "), value) for name, value in made.items()))
     if not call.json:
         note("Ready. Next: atom-backfill connect --help")
+
+
+@command("doctor", "doctor", "doctor --json")
+@click.pass_obj
+def doctor(call: Invocation) -> int:
+    """Check what it needs to work, and say how to mend what does not. Exit status 1 when something fails."""
+    settings, _ = settings_of(call)
+    quiet_logs(call)
+
+    async def run() -> list[Check]:
+        from atom_backfill.app.checks import examine
+        from atom_backfill.app.outside import Outside
+
+        return await examine(settings, Outside())
+
+    checks = asyncio.run(run())
+    names = ("name", "status", "detail", "fix")
+    listed = [{name: getattr(check, name) for name in names} for check in checks]
+    answer(call, {"checks": listed}, lambda: _show_checks(listed))
+    return int(any(check.status == "fail" for check in checks))
 
 
 @command("settings", "settings", "settings --json")
@@ -96,8 +118,16 @@ def list_(call: Invocation) -> None:
     )
 
 
+def _show_checks(checks: list[dict[str, Any]]) -> None:
+    signs = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
+    for check in checks:
+        line(f"{signs[check['status']]}  {shown(check['name'])}: {shown(check['detail'])}")
+        if check["fix"]:
+            line("\n".join(f"      {each}" for each in harmless(check["fix"]).splitlines()))
+
+
 def _tenant(tenant: Tenant) -> dict[str, Any]:
     return {"tenant_id": tenant.id, "name": tenant.name}
 
 
-COMMANDS = (init, settings, tenant)
+COMMANDS = (init, doctor, settings, tenant)

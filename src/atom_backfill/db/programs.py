@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -87,6 +88,15 @@ def open_programs(place: Place, bin_dir: Path | None) -> Programs:
             "Make them readable for it, point ATOM_POSTGRES_BIN to others, or set DATABASE_URL.",
         )
     return Programs(source, place, major)
+
+
+def find_psql(bin_dir: Path | None) -> Path | None:
+    """Find a psql: that of the programs given, the machine's, or the wheel's; None where there is none."""
+    machine = shutil.which("psql")
+    folders = [bin_dir, Path(machine).parent if machine else None]
+    with suppress(NeedsOwnerError):
+        folders.append(_wheel_bin_dir())
+    return next((folder / "psql" for folder in folders if folder and (folder / "psql").exists()), None)
 
 
 def _wheel_bin_dir() -> Path:
