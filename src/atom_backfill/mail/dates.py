@@ -10,7 +10,8 @@ from email.utils import parsedate_to_datetime
 def read_iso(text: str) -> datetime | None:
     """Read an ISO 8601 moment as Graph writes it, in UTC; a leap second is the second after; no zone means UTC.
 
-    None for what is no date, and for dates before 1970, which Exchange uses for "none" (year 1, 1601).
+    None for what is no date, for dates before 1970, which Exchange uses for "none" (year 1, 1601), and for those after
+    2199. A date in a near future is kept: it is what the mail says.
     """
     match = _ISO.fullmatch(text.strip())
     if not match:
@@ -23,7 +24,7 @@ def read_iso(text: str) -> datetime | None:
         moment += timedelta(seconds=leap) - _offset(match[8])
     except (ValueError, OverflowError):
         return None
-    return moment if moment.year >= _FIRST_YEAR else None
+    return moment if _FIRST_YEAR <= moment.year <= _LAST_YEAR else None
 
 
 def read_rfc5322(text: str) -> datetime | None:
@@ -33,7 +34,7 @@ def read_rfc5322(text: str) -> datetime | None:
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return moment if moment.year >= _FIRST_YEAR else None
+    return moment if _FIRST_YEAR <= moment.year <= _LAST_YEAR else None
 
 
 def _offset(zone: str | None) -> timedelta:
@@ -45,6 +46,7 @@ def _offset(zone: str | None) -> timedelta:
 
 
 _FIRST_YEAR = 1970
+_LAST_YEAR = 2199
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,12}))?)?)?\s*([Zz]|[+-]\d\d:?\d\d)?", re.ASCII
 )

@@ -79,7 +79,7 @@ def _mark_indented(lines: list[Line], at: int, *, beyond: int) -> bool:
     reach = min(len(lines), at + _LONGEST_QUOTATION)
     while end < reach and (not lines[end].bare or lines[end].indent >= beyond + 2) and not lines[end].depth:
         end += 1
-    if end == at or end == reach or lines[end].depth:
+    if end in (at, reach) or lines[end].depth:
         return False
     for line in lines[at:end]:
         line.kind = SegmentKind.QUOTE

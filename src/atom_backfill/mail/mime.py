@@ -18,6 +18,7 @@ from atom_backfill.mail.message import Address, Attachment, BodyType, FolderId, 
 from atom_backfill.mail.mime_headers import decode_words, read_addresses, split_headers
 from atom_backfill.mail.mime_parts import Part, leaves
 from atom_backfill.mail.references import conversation_of, message_ids
+from atom_backfill.mail.sealed import sealed_note
 
 
 def read_mime(payload: bytes, *, source_id: SourceId, folder_id: FolderId, limits: Limits) -> Message:
@@ -67,6 +68,7 @@ def read_mime(payload: bytes, *, source_id: SourceId, folder_id: FolderId, limit
         kind=recognise_kind(headers, subject, (people.first("from") or Address("", "")).address, _types(parts, raw)),
         importance=_importance(by_name),
         notes=tuple(notes)
+        + sealed_note(attachments, empty=not text.strip())
         + (("subject_truncated",) if len(subject) > limits.subject_characters else ())
         + (("recipients_truncated",) if people.truncated else ())
         + (("references_truncated",) if len(others) > limits.references else ()),
@@ -99,8 +101,6 @@ def _body(parts: list[Part], limits: Limits, notes: list[str]) -> tuple[str, Bod
     limit = limits.body_characters
     text = "\n".join(part.text(limit) for part in plain)
     if not html or (text.strip() and not any("multipart/alternative" in part.parents for part in html)):
-        if not plain and not html and any(_ENCRYPTED.match(part.content_type) for part in parts):
-            notes.append("body_encrypted")
         body, body_type = text, _TEXT
     else:
         markup = "\n".join(part.text(limit) for part in html)
@@ -150,6 +150,3 @@ def _importance(headers: Mapping[str, str]) -> str:
 _TEXT: BodyType = "text"
 _HTML: BodyType = "html"
 _TAG = re.compile(r"<style.{0,100000}?</style>|<[^<>]{0,5000}>", re.IGNORECASE | re.DOTALL)
-_ENCRYPTED = re.compile(
-    r"application/(?:x-)?(?:pkcs7-mime|pgp-encrypted|x-microsoft-rpmsg-message)|multipart/encrypted"
-)

@@ -20,7 +20,7 @@ def split_headers(payload: bytes, limits: Limits) -> tuple[Fields, bytes, bool]:
 
     Tolerates an mbox envelope line, blank lines before the first field, and stray lines between fields.
     """
-    payload = payload.lstrip(b"\r\n")
+    payload = _LEADING_BLANK.sub(b"", payload, count=1)
     fields: list[tuple[str, list[bytes]]] = []
     at, room, truncated = 0, limits.header_bytes, False
     while at < len(payload):
@@ -50,20 +50,26 @@ def split_headers(payload: bytes, limits: Limits) -> tuple[Fields, bytes, bool]:
 
 
 def decode_raw(data: bytes) -> str:
-    """Decode header bytes that declare nothing: UTF-8, else Windows-1252."""
+    """Decode bytes that declare nothing: UTF-8, even with some damage, else Windows-1252."""
     try:
         return data.decode()
     except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")
+        text = data.decode(errors="replace")
+        damaged = text.count("\ufffd")
+        sound = sum(character > "\x7f" for character in text) - damaged
+        return text if sound > 2 * damaged else data.decode("cp1252", "replace")
 
 
 def decode_charset(data: bytes, charset: str) -> str:
     """Decode bytes by their declared charset, believing UTF-8 bytes over a wrong or unknown declaration."""
     name = charset.strip().strip("\"'").lower()
-    name = _ALIASES.get(name, name)
-    codec = _text_codec(name)
-    if codec in ("ascii", "") or codec == "utf-8":
-        return decode_raw(data)
+    codec = _text_codec(_ALIASES.get(name, name))
+    if codec in _OFTEN_WRONG:
+        # Western bytes are hardly ever UTF-8 by chance.
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            return data.decode("cp1252", "replace") if codec == "cp1252" else decode_raw(data)
     try:
         return data.decode(codec)
     except (UnicodeError, ValueError):
@@ -166,12 +172,15 @@ def _read_address(raw: str, limits: Limits) -> Address:
     elif match := _COMMENT.search(raw):
         name, address = match[1], raw[: match.start()]
     name = decode_words(name.strip().strip('"').replace('\\"', '"').replace("\\\\", "\\"))
+    address = _INNER_COMMENT.sub("", address)
     address = decode_words(address) if "=?" in address else repair_line(address)
     if "@" not in address and not name:
         name, address = address, ""
     return Address(cut(name.strip("\"' "), limits.name_characters), cut(address, limits.address_characters))
 
 
+_LEADING_BLANK = re.compile(rb"\A(?:[ \t]*\r?\n)+")
+_OFTEN_WRONG = frozenset(["", "ascii", "utf-8", "cp1252", "iso8859-15"])
 _FIELD = re.compile(rb"([!-9;-~]{1,100})[ \t]*:")
 _ENVELOPE = re.compile(rb">?From ")
 _ENCODED = re.compile(r"=\?([^?\s*]{1,40})(?:\*[^?\s]{0,20})?\?([bBqQ])\?([^?]*)\?=")
@@ -179,6 +188,7 @@ _BETWEEN_WORDS = re.compile(r"\?=\s{1,80}=\?")
 _ADDRESS_SIGN = re.compile(r'\\.|["(),;:<>]')
 _ANGLE = re.compile(r"<([^<>]*)>[^<>]*$")
 _COMMENT = re.compile(r"\(([^()]*)\)\s*$")
+_INNER_COMMENT = re.compile(r"\([^()]*\)")
 _NO_CHARSETS = words(
     """
     idna punycode unicode_escape raw_unicode_escape undefined mbcs oem utf-7

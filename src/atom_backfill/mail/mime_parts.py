@@ -88,6 +88,8 @@ class _Walk:
             return
         default = "message/rfc822" if kind == "multipart/digest" else "text/plain"
         pieces = list(_split(part.body, boundary, self._room))
+        if not pieces and (guess := _FIRST_DELIMITER.search(part.body)):
+            pieces = list(_split(part.body, guess[1].decode("latin-1"), self._room))
         if not pieces:
             # The boundary never comes: what is there is the text.
             yield Part((), part.body, (*part.parents, kind))
@@ -121,3 +123,7 @@ def _split(body: bytes, boundary: str, room: int) -> Iterator[bytes]:
         start = match.end()
     if start >= 0:
         yield body[start:]
+
+
+# What a delimiter looks like where the declared boundary never comes.
+_FIRST_DELIMITER = re.compile(rb"^--(\S{1,200})[ \t]*\r?\nContent-", re.IGNORECASE | re.MULTILINE)

@@ -16,6 +16,7 @@ from atom_backfill.mail.dates import read_iso
 from atom_backfill.mail.door import Limits, cut, repair, repair_line
 from atom_backfill.mail.message import Address, Attachment, BodyType, FolderId, Kind, Message, SourceId
 from atom_backfill.mail.references import message_ids
+from atom_backfill.mail.sealed import sealed_note
 
 
 def read_graph(payload: bytes, *, limits: Limits) -> Message:
@@ -57,6 +58,7 @@ def read_graph(payload: bytes, *, limits: Limits) -> Message:
         change_key=_line(item.get("changeKey")),
         modified_at=read_iso(_line(item.get("lastModifiedDateTime"))),
         notes=tuple(notes)
+        + sealed_note(attachments, empty=not body.strip())
         + (("recipients_truncated",) if recipients.truncated else ())
         + (("references_truncated",) if len(references) > limits.references else ()),
     )
