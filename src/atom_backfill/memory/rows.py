@@ -1,7 +1,7 @@
 """What of a mail the memory keeps: rows made from a digest, with ids that follow from what they hold.
 
 The vector is made of the subject and the passage: a passage of a long thread seldom names what it is about. The words
-leg sees subject, passage and header (who wrote, to whom, which files came with it), each as a column.
+leg sees all of it, and the header: who wrote, to whom, which files came with it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from atom_backfill.memory.ports import PassageRow
 RECIPE = 1
 """Raised when what is embedded or indexed changes, so that old rows are a generation of their own."""
 MAX_SUBJECT = 400
-MAX_HEADER = 1000
+MAX_HEADER = 400
 """Code points; a mail to thousands is found by its first recipients, and by all of them with a filter."""
 
 _REPLY_MARKS = re.compile(r"^(?:\s*(?:re|aw|antw|sv|vs|fw|fwd|wg|tr|rv|enc)(?:\[\d+\])?\s*:)+\s*", re.IGNORECASE)
@@ -45,13 +45,10 @@ def rows_of(
     fence: int,
     generation: str,
 ) -> list[PassageRow]:
-    """Make a mail's rows, in the order of its passages.
-
-    A mail without new text is remembered by its subject, in one row without text; one without either leaves no row.
-    """
+    """Make a mail's rows, one a passage and at least one: without new text it is remembered by subject and header."""
     message = digest.message
     subject = message.subject.strip()[:MAX_SUBJECT]
-    stretches = [(p.seq, p.start, p.end, p.text) for p in digest.passages] or [(0, 0, 0, "")] * bool(subject)
+    stretches = [(p.seq, p.start, p.end, p.text) for p in digest.passages] or [(0, 0, 0, "")]
     return [
         PassageRow(
             id=passage_id(message_id, generation, seq),
@@ -72,7 +69,7 @@ def rows_of(
             received_at=message.received_at,
             generation=generation,
             fence=fence,
-            header=header_text(message),
+            header=header_text(message, whole=seq == 0),
         )
         for seq, start, end, text in stretches
     ]
@@ -83,11 +80,16 @@ def embedded_text(subject: str, text: str) -> str:
     return f"{_REPLY_MARKS.sub('', subject)}\n{text}".strip()
 
 
-def header_text(message: Message) -> str:
-    """Join the names, addresses and file names that a mail may be looked up by."""
-    people = [message.from_] if message.from_ else []
-    words = [f"{person.name} {person.address}" for person in (*people, *message.to, *message.cc)]
-    return "\n".join([*words, *(attachment.name for attachment in message.attachments)])[:MAX_HEADER]
+def header_text(message: Message, *, whole: bool) -> str:
+    """Join what a mail may be looked up by: its sender with the address; if whole, the others' names and the files'.
+
+    The whole stands in a mail's first row alone: in all of them it weighed down their own words. Others' addresses are
+    left to the filter.
+    """
+    sender = f"{message.from_.name} {message.from_.address}" if message.from_ else ""
+    others = [person.name or person.address for person in (*message.to, *message.cc)] if whole else []
+    files = [attachment.name for attachment in message.attachments] if whole else []
+    return "\n".join([sender, *dict.fromkeys(others), *files]).strip()[:MAX_HEADER]
 
 
 def _addresses(people: Iterable[Address]) -> tuple[str, ...]:
