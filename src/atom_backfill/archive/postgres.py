@@ -8,13 +8,13 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from atom_backfill.identity import failure_id
 from atom_backfill.archive.rows import Failed, Stored, body_row, entity_rows, message_row
 from atom_backfill.db.named_sql import load_queries
 from atom_backfill.db.pool import Database
 from atom_backfill.db.scope import Work
 from atom_backfill.db.transaction import Row, Transaction
 from atom_backfill.errors import NotFoundError, UsageError
+from atom_backfill.identity import failure_id
 from atom_backfill.jobs.job import Lease, TenantId
 
 SQL = load_queries(__package__)

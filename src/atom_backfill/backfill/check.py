@@ -1,4 +1,4 @@
-"""Complete means walked: after the windows, each folder's ids are walked once more, and what is missing is fetched singly.
+"""Complete means walked: after the windows, each folder's ids are walked once more, and what is missing is fetched.
 
 This finds mail that was moved or backdated meanwhile, that a wrong count or a lost link hid, and what has no date.
 """
@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
+from atom_backfill.backfill.chunk import refuse_unless_gone
 from atom_backfill.backfill.page import Parts, Sorted, store_page
 from atom_backfill.backfill.ports import Batch, Work
 from atom_backfill.backfill.walk import DEEPEST_SKIP, Walk
@@ -22,130 +25,139 @@ from atom_backfill.sources.ports import MailSource, Place, RawItem, Unreadable, 
 PLACES_A_PAGE = 500
 _SINGLY_AT_ONCE = 4
 _EARLIEST = datetime(1601, 1, 1, tzinfo=UTC)
+_DATED_DONE = {"undated": True}
 
 
 async def run_check(lease: Lease, watch: Watch, parts: Parts) -> Outcome:
     """Walk a folder's ids, dated ones first, and bring in what is in neither record nor failures."""
-    work = await parts.ledger.open(lease)
-    source = await parts.source(lease)
-    if not work.position.get("undated"):
-        if not await _walk_places(lease, watch, parts, work, source, work.window, undated=False):
+    check = await _opened(lease, watch, parts)
+    work = check.work
+    try:
+        if work.position != _DATED_DONE:
+            if not await check.walk(Walk(work.window, work.position, work.messages_hint, thorough=True)):
+                return Yielded()
+            await parts.ledger.commit(lease, Batch(position=_DATED_DONE), one_place=work.one_place)
+        if await check.may_hide_some() and not await check.walk(Walk(Window(None, None), {}, 0, dated=False)):
             return Yielded()
-        await _note(lease, parts, work, {"undated": True})
-    if work.messages_hint is None or work.messages_hint <= DEEPEST_SKIP or await _hides_some(source, work):
-        everything = Window(None, None)
-        if not await _walk_places(lease, watch, parts, work, source, everything, undated=True):
-            return Yielded()
+    except NotFoundError:
+        await refuse_unless_gone(check.source, work.folder_id)
     return Done()
 
 
 async def run_retry(lease: Lease, watch: Watch, parts: Parts) -> Outcome:
-    """Read quarantined items again, one by one."""
-    work = await parts.ledger.open(lease)
-    named = work.position.get("failures") or None
-    source = await parts.source(lease)
-    waiting = await parts.ledger.failures(lease, named)
+    """Read quarantined items again, one by one; what is gone from the mailbox stays listed, with that for a reason."""
+    check = await _opened(lease, watch, parts)
+    named = [UUID(failure) for failure in check.work.position.get("failures", ())]
+    waiting = await parts.ledger.failures(lease, named or None)
     places = [Place(SourceId(source_id), folder or FolderId(""), date) for source_id, folder, date in waiting]
-    for start in range(0, len(places), work.chunk_size):
-        await _bring_in(lease, parts, work, source, places[start : start + work.chunk_size], work.position)
+    for batch in _batches(places, check.work.chunk_size):
+        await check.bring_in(batch, check.work.position, gone_is_failure=True)
         if watch.stopping:
             return Yielded()
     return Done()
 
 
-async def _walk_places(
-    lease: Lease, watch: Watch, parts: Parts, work: Work, source: MailSource, window: Window, *, undated: bool
-) -> bool:
-    """Walk one pass; False when the worker wants to stop."""
-    position = {} if undated else {key: value for key, value in work.position.items() if key == "at"}
-    walk = Walk(window, position, None if undated else work.messages_hint)
-    while not walk.over:
-        within, link = walk.request
-        page = await source.places(work.folder_id, within, size=PLACES_A_PAGE, link=link)
-        missing, seen = await _missing(lease, parts, work, page.places, undated=undated)
-        dates = [place.received_at for place in page.places if place.received_at is not None]
-        walk.learn(len(page.places), len(missing), min(dates, default=None), page.next, page.broken_link)
-        position = {"undated": True} if undated else walk.position
-        if missing:
-            await _bring_in(lease, parts, work, source, missing, position, seen)
-        elif seen:
-            await store_page(lease, work, Sorted((), tuple(seen), ()), parts, position=position, has_more=True)
-        if watch.stopping:
+async def _opened(lease: Lease, watch: Watch, parts: Parts) -> _Check:
+    work = await parts.ledger.open(lease)
+    return _Check(lease, watch, parts, work, await parts.source(lease))
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """One claim of a chunk that looks for single messages."""
+
+    lease: Lease
+    watch: Watch
+    parts: Parts
+    work: Work
+    source: MailSource
+
+    async def walk(self, walk: Walk) -> bool:
+        """Walk one pass; False when the worker wants to stop."""
+        undated = walk.request[0] == Window(None, None)
+        while not walk.over:
+            before = walk.position
+            within, link = walk.request
+            page = await self.source.places(self.work.folder_id, within, size=PLACES_A_PAGE, link=link)
+            missing, seen = await self._part(page.places, undated=undated)
+            walk.learn(page.places, len(page.places), page.next, broken=page.broken_link)
+            *earlier, last = _batches(missing, self.work.chunk_size) or [()]
+            for batch in earlier:
+                await self.bring_in(batch, _DATED_DONE if undated else before)
+            # The position moves with the last of what is missing, so that a crash between skips nothing.
+            if last or seen:
+                await self.bring_in(last, _DATED_DONE if undated else walk.position, seen)
+            if self.watch.stopping:
+                return False
+        return True
+
+    async def bring_in(
+        self,
+        missing: Sequence[Place],
+        position: dict[str, Any],
+        seen: tuple[Place, ...] = (),
+        *,
+        gone_is_failure: bool = False,
+    ) -> None:
+        """Fetch messages singly and make them count. What has left the mailbox is no loss, unless it is asked for."""
+        began = self.parts.clock.monotonic()
+        found = await self._fetch(missing, gone_is_failure=gone_is_failure)
+        page = Sorted(
+            new=tuple(item for item in found if isinstance(item, RawItem)),
+            seen=seen,
+            unreadable=tuple(item for item in found if isinstance(item, Unreadable)),
+            fetch_s=self.parts.clock.monotonic() - began,
+        )
+        await store_page(self.lease, self.work, page, self.parts, position=position, has_more=True)
+
+    async def may_hide_some(self) -> bool:
+        """Tell whether a folder may hold mail without a date; one too large to be walked without a filter is asked."""
+        if self.work.messages_hint is None or self.work.messages_hint <= DEEPEST_SKIP:
+            return True
+        in_all = await self.source.count(self.work.folder_id, Window(None, None))
+        dated = await self.source.count(self.work.folder_id, Window(_EARLIEST, None))
+        return in_all is None or dated is None or in_all != dated
+
+    async def _part(self, places: Sequence[Place], *, undated: bool) -> tuple[list[Place], tuple[Place, ...]]:
+        """Part the places that are due, each once, into those that the record lacks and those that it has."""
+        due = {place.source_id: place for place in places if self._is_due(place, undated=undated)}
+        wanted = [(source_id, "") for source_id in due]
+        known = await self.parts.ledger.settled(self.lease, wanted, again=self.work.again)
+        missing = [place for place in due.values() if place.source_id not in known]
+        return missing, tuple(place for place in due.values() if place.source_id in known)
+
+    def _is_due(self, place: Place, *, undated: bool) -> bool:
+        work, date = self.work, place.received_at
+        if place.draft and not work.draft_folder:
             return False
-    return True
+        if undated or date is None:
+            return undated and date is None
+        return (work.job_start is None or date >= work.job_start) and date < work.job_end
+
+    async def _fetch(self, missing: Sequence[Place], *, gone_is_failure: bool) -> list[RawItem | Unreadable | None]:
+        room = asyncio.Semaphore(_SINGLY_AT_ONCE)
+
+        async def fetch(place: Place) -> RawItem | Unreadable | None:
+            async with room:
+                try:
+                    return await self.source.message(place.source_id)
+                except NotFoundError:
+                    gone = _unreadable(place, "gone", "The mailbox does not hold it any more.")
+                    return gone if gone_is_failure else None
+                except SkipItemError as error:
+                    return _unreadable(place, error.code, error.message)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                fetching = [group.create_task(fetch(place)) for place in missing]
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None  # one is enough to know what comes next
+        return [task.result() for task in fetching]
 
 
-async def _missing(
-    lease: Lease, parts: Parts, work: Work, places: Sequence[Place], *, undated: bool
-) -> tuple[list[Place], list[RawItem]]:
-    """Part the places that are due into those that the record lacks and those that it has."""
-    due = [place for place in places if _is_due(place, work, undated=undated)]
-    settled = await parts.ledger.settled(lease, [(place.source_id, "") for place in due], again=work.again)
-    missing = [place for place in due if place.source_id not in settled]
-    return missing, [_as_item(place) for place in due if place.source_id in settled]
+def _batches(places: Sequence[Place], size: int) -> list[Sequence[Place]]:
+    return [places[start : start + size] for start in range(0, len(places), size)]
 
 
-def _is_due(place: Place, work: Work, *, undated: bool) -> bool:
-    if place.draft and not work.draft_folder:
-        return False
-    return place.received_at is None if undated else _within(place.received_at, work)
-
-
-def _within(date: datetime | None, work: Work) -> bool:
-    if date is None:
-        return False
-    return (work.job_start is None or date >= work.job_start) and date < work.job_end
-
-
-def _as_item(place: Place) -> RawItem:
-    return RawItem(place.source_id, place.folder_id, place.received_at, "", b"")
-
-
-async def _note(lease: Lease, parts: Parts, work: Work, position: dict[str, Any]) -> None:
-    await parts.ledger.commit(lease, Batch(position=position), one_place=work.one_place)
-
-
-async def _hides_some(source: MailSource, work: Work) -> bool:
-    """Tell whether a folder too large to be walked without a filter may hold mail without a date."""
-    in_all = await source.count(work.folder_id, Window(None, None))
-    dated = await source.count(work.folder_id, Window(_EARLIEST, None))
-    return in_all is None or dated is None or in_all != dated
-
-
-async def _bring_in(
-    lease: Lease,
-    parts: Parts,
-    work: Work,
-    source: MailSource,
-    missing: Sequence[Place],
-    position: dict[str, Any],
-    seen: Sequence[RawItem] = (),
-) -> None:
-    """Fetch messages singly and make them count; one that has left the mailbox meanwhile is nobody's loss."""
-    began = parts.clock.monotonic()
-    found = await _fetch_singly(source, missing)
-    items = tuple(item for item in found if isinstance(item, RawItem))
-    unreadable = tuple(item for item in found if isinstance(item, Unreadable))
-    seconds = parts.clock.monotonic() - began
-    page = Sorted(items, tuple(seen), unreadable)
-    await store_page(lease, work, page, parts, position=position, has_more=True, fetch_s=seconds)
-
-
-async def _fetch_singly(source: MailSource, missing: Sequence[Place]) -> list[RawItem | Unreadable | None]:
-    room = asyncio.Semaphore(_SINGLY_AT_ONCE)
-
-    async def fetch(place: Place) -> RawItem | Unreadable | None:
-        async with room:
-            try:
-                return await source.message(place.source_id)
-            except NotFoundError:
-                return None
-            except SkipItemError as error:
-                return Unreadable(place.source_id, place.folder_id, place.received_at, error.code, error.message)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            fetching = [group.create_task(fetch(place)) for place in missing]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None  # one is enough to know what comes next
-    return [task.result() for task in fetching]
+def _unreadable(place: Place, code: str, reason: str) -> Unreadable:
+    return Unreadable(place.source_id, place.folder_id, place.received_at, code, reason)

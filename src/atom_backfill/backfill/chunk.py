@@ -6,10 +6,12 @@ import asyncio
 from contextlib import suppress
 
 from atom_backfill.backfill.page import Fetched, Parts, sort_page, store_page
-from atom_backfill.backfill.ports import Work
+from atom_backfill.backfill.ports import Batch, Work
 from atom_backfill.backfill.walk import Walk
+from atom_backfill.errors import NotFoundError, RetryLaterError
 from atom_backfill.jobs.job import Done, Lease, Outcome, Yielded
 from atom_backfill.jobs.ports import Watch
+from atom_backfill.mail.message import FolderId
 from atom_backfill.sources.ports import Link, MailSource, Page, Window
 
 
@@ -28,18 +30,28 @@ async def run_chunk(lease: Lease, watch: Watch, parts: Parts) -> Outcome:
             fetched, page = await ahead.fetch(*walk.request)
             ahead.prefetch(walk.request[0], page)
             sorted_page = await sort_page(lease, work, fetched, parts.ledger)
-            dates = [item.received_at for item in page.items if item.received_at is not None]
-            listed = len(page.items) + len(page.unreadable)
             new = len(sorted_page.new) + len(sorted_page.unreadable)
-            walk.learn(listed, new, min(dates, default=None), page.next, page.broken_link)
-            await store_page(
-                lease, work, sorted_page, parts, position=walk.position, has_more=not walk.over, fetch_s=fetched.seconds
-            )
+            walk.learn((*page.items, *page.unreadable), new, page.next, broken=page.broken_link)
+            position, has_more = walk.position, not walk.over
+            await store_page(lease, work, sorted_page, parts, position=position, has_more=has_more)
             if watch.stopping and not walk.over:
                 return Yielded()
+    except NotFoundError:
+        await refuse_unless_gone(source, work.folder_id)
+        await parts.ledger.commit(lease, Batch(position=walk.position, has_more=False), one_place=work.one_place)
     finally:
         await ahead.close()
     return Done()
+
+
+async def refuse_unless_gone(source: MailSource, folder: FolderId) -> None:
+    """Make sure that a folder which was not found is gone from a mailbox which is there.
+
+    Raises RetryLaterError `folder_unsteady` where the folder is there, and whatever the mailbox says for itself.
+    """
+    await source.identify()
+    if any(each.folder_id == folder for each in await source.folders()):
+        raise RetryLaterError("folder_unsteady", "The mailbox lists a folder that it does not find.")
 
 
 class _Ahead:

@@ -19,7 +19,7 @@ from atom_backfill.mail.clean import CLEANER
 from atom_backfill.memory.embed import embed_rows
 from atom_backfill.memory.ports import Embedder, PassageIndex, PassageRow
 from atom_backfill.memory.rows import generation_of, rows_of
-from atom_backfill.sources.ports import MailSource, RawItem, Unreadable
+from atom_backfill.sources.ports import MailSource, Place, RawItem, Unreadable
 
 Read = Callable[[Lease, Sequence[RawItem]], Awaitable[Sequence[Reading | SkipItemError]]]
 """Reads and cleans items in the sandbox, in order."""
@@ -49,11 +49,15 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """A page after a look into the record: what is to be read, what is known, and what cannot be read."""
+    """A page after a look into the record: what is to be read, what is known, and what cannot be read.
+
+    `fetch_s`: how long the source took, in seconds.
+    """
 
     new: tuple[RawItem, ...]
-    seen: tuple[RawItem, ...]
-    unreadable: tuple[Unreadable, ...]
+    seen: tuple[RawItem | Place, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+    fetch_s: float = 0.0
 
 
 async def sort_page(lease: Lease, work: Work, fetched: Fetched, ledger: Ledger) -> Sorted:
@@ -63,7 +67,7 @@ async def sort_page(lease: Lease, work: Work, fetched: Fetched, ledger: Ledger) 
     settled = await ledger.settled(lease, wanted, again=work.again)
     new = tuple(item for item in items if item.source_id not in settled)
     seen = tuple(item for item in items if item.source_id in settled)
-    return Sorted(new, seen, fetched.unreadable)
+    return Sorted(new, seen, fetched.unreadable, fetched.seconds)
 
 
 async def store_page(
@@ -74,7 +78,6 @@ async def store_page(
     *,
     position: dict[str, Any],
     has_more: bool,
-    fetch_s: float = 0.0,
 ) -> Committed:
     """Read, clean, embed and remember the new items, then make the page count.
 
@@ -83,7 +86,7 @@ async def store_page(
     """
     log = structlog.get_logger()
     began = parts.clock.monotonic()
-    log.info(f"Fetched {len(page.new) + len(page.seen)} records", new=len(page.new), fetch_s=round(fetch_s, 3))
+    log.info(f"Fetched {len(page.new) + len(page.seen)} records", new=len(page.new), fetch_s=round(page.fetch_s, 3))
     await parts.reached("fetched")
     stored, failed = _sort_readings(lease, work, page, await parts.read(lease, page.new), parts.embedder.identity)
     await parts.reached("read")
@@ -103,7 +106,7 @@ async def store_page(
         seen=tuple((message_id(lease.account_id, item.source_id), item.folder_id) for item in page.seen),
         position=position,
         has_more=has_more,
-        pace=Pace(fetch_s, embed_s, parts.clock.monotonic() - began - embed_s),
+        pace=Pace(page.fetch_s, embed_s, parts.clock.monotonic() - began - embed_s),
     )
     log.info(f"Persisting {len(stored)} records")
     committed = await parts.ledger.commit(lease, batch, one_place=work.one_place)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from atom_backfill.backfill.page import Parts
-from atom_backfill.backfill.plan import cut, gaps, included, unknown_names
+from atom_backfill.backfill.plan import chosen, cut, gaps, unknown_names
 from atom_backfill.backfill.ports import Planned, Work
 from atom_backfill.errors import NeedsOwnerError
 from atom_backfill.identity import chunk_id
@@ -32,13 +32,16 @@ async def run_plan(lease: Lease, watch: Watch, parts: Parts) -> Outcome:
     folders = await source.folders()
     missing = unknown_names(folders, work.folders)
     if missing:
-        raise NeedsOwnerError("no_such_folder", "a folder that was asked for is not in the mailbox; start again")
-    chosen = sorted((folder for folder in folders if included(folder, work.folders)), key=_importance)
+        raise NeedsOwnerError(
+            "no_such_folder",
+            "A folder that was asked for is not in the mailbox any more: `cancel` this job, and start anew.",
+        )
+    wanted = sorted(chosen(folders, work.folders), key=_importance)
     planned: list[str] = list(work.position.get("planned", []))
-    expected = {folder.folder_id: folder.messages_hint or 0 for folder in chosen}
+    expected = {folder.folder_id: max(0, folder.messages_hint or 0) for folder in wanted}
     expected |= work.position.get("expected", {})
     await parts.ledger.plan(lease, Planned(folders, (), sum(expected.values()), work.position))
-    for number, folder in enumerate(chosen):
+    for number, folder in enumerate(wanted):
         if folder.folder_id in planned:
             continue
         chunks = await _plan_folder(lease, work, source, folder, number, parts)
@@ -59,11 +62,12 @@ async def _plan_folder(
     whole = Window(work.job_start, work.job_end)
     covered = [] if work.again else await parts.ledger.covered(lease, folder.folder_id)
     count = partial(source.count, folder.folder_id)
+    in_all = None if folder.messages_hint is None or folder.messages_hint < 0 else folder.messages_hint
     chunks: list[ChunkPlan] = []
     for gap in gaps(whole, covered):
-        is_all = gap == Window(None, work.job_end) and folder.messages_hint is not None
-        hint = folder.messages_hint if is_all else await count(gap)
-        chunks += [_chunk(lease, folder, piece, size, number) for piece, size in await cut(gap, hint, count, None)]
+        is_all = gap == Window(None, work.job_end) and in_all is not None
+        hint = in_all if is_all else await count(gap)
+        chunks += [_chunk(lease, folder, piece, size, number) for piece, size in await cut(gap, hint, count)]
     check = ChunkPlan(
         chunk_id=ChunkId(chunk_id(lease.job_id, "check", folder.folder_id)),
         kind="check",
@@ -72,7 +76,7 @@ async def _plan_folder(
         folder_id=folder.folder_id,
         window_start=work.job_start,
         window_end=work.job_end,
-        messages_hint=folder.messages_hint,
+        messages_hint=in_all,
     )
     return (*chunks, check)
 

@@ -69,7 +69,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A step of the planning. `estimate`: messages that the census expects in all; `position`: folders planned so far."""
+    """A step of the planning. `estimate`: what the census expects in all; `position`: the folders planned so far."""
 
     folders: tuple[Folder, ...]
     chunks: tuple[ChunkPlan, ...]
@@ -108,7 +108,7 @@ class Ledger(Protocol):
 
 
 FaultPoint = Callable[[str], Awaitable[None]]
-"""Called by name between any two steps of a page; in the product it does nothing, in tests it kills, waits or raises."""
+"""Called by name between any two steps of a page; does nothing in the product, kills, waits or raises in tests."""
 
 
 async def no_faults(name: str) -> None:

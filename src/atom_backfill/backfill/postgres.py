@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -69,12 +68,13 @@ class PostgresLedger:
     async def commit(self, lease: Lease, batch: Batch, *, one_place: bool) -> Committed:
         """Make a page count, or nothing of it."""
         async with self._database.transaction(WorkScope(lease.tenant_id)) as tx:
+            await tx.fetch_one(SQL["lock_account"], _keys(lease))
             position = {"position": Jsonb(batch.position), "has_more": batch.has_more}
             if await tx.fetch_one(SQL["hold_fence"], _keys(lease) | position) is None:
                 raise LeaseLost
             page = _Page(tx, lease)
-            await page.store(batch.stored)
-            await page.fail((*batch.failed, *page.refused))
+            await page.store({message.message_id: message for message in batch.stored})
+            await page.fail({item.message_id: item for item in (*batch.failed, *page.refused)})
             await page.place(batch, one_place=one_place)
             await page.count(batch)
             return page.committed
@@ -128,41 +128,46 @@ class _Page:
         self._lowered: dict[UUID, tuple[int, int]] = {}
         self.committed = Committed(0, 0, 0, 0)
 
-    async def store(self, messages: Sequence[Stored]) -> None:
-        """Write messages: together, or one by one after the page as a whole was refused."""
-        if not messages:
-            return
-        with suppress(RowRefusedError):
+    async def store(self, messages: Mapping[UUID, Stored]) -> None:
+        """Write messages together, after some were refused without those."""
+        try:
             async with self._tx.savepoint():
-                written = await _write(self._tx, self._lease, messages)
-            self._add(written)
-            return
-        for message in messages:
-            try:
-                async with self._tx.savepoint():
-                    written = await _write(self._tx, self._lease, [message])
-                self._add(written)
-            except RowRefusedError as error:
-                self.refused.append(_refused(message, error))
+                written = await _write(self._tx, self._lease, [*messages.values()])
+        except RowRefusedError:
+            fit = [message for message in messages.values() if await self._fits(message)]
+            written = await _write(self._tx, self._lease, fit)
+        self._add(written)
 
-    async def fail(self, failed: Sequence[Failed]) -> None:
-        """Note what could not be read."""
+    async def _fits(self, message: Stored) -> bool:
+        """Tell whether a message goes in alone, and leave no trace of the trial, locks included."""
+        try:
+            async with self._tx.trial():
+                await _write(self._tx, self._lease, [message])
+        except RowRefusedError as error:
+            self.refused.append(_refused(message, error))
+            return False
+        return True
+
+    async def fail(self, failed: Mapping[UUID, Failed]) -> None:
+        """Note what could not be read. What the record has from before stays as it is, and is met."""
         if not failed:
             return
-        ids = [item.message_id for item in failed]
-        keys = _keys(self._lease) | {"ids": ids}
+        keys = _keys(self._lease) | {"ids": sorted(failed)}
         before = await self._tx.fetch_value(SQL["count_failures"], keys)
-        await archive.write_failures(self._tx, self._lease, failed)
+        await archive.write_failures(self._tx, self._lease, [*failed.values()])
         after = await self._tx.fetch_value(SQL["count_failures"], keys)
-        self._add(_Written(done=after - before, failures=after - before))
+        met = await self._tx.execute(SQL["mark_seen"], keys)
+        self._add(_Written(done=after - before + met, failures=after - before))
 
     async def place(self, batch: Batch, *, one_place: bool) -> None:
-        """Note where messages lie, also those that needed no reading, which count as done when first seen."""
+        """Note where messages lie, also those that needed no reading."""
         stored = [(item.message_id, item.digest.message.folder_id) for item in batch.stored]
         await archive.write_places(self._tx, self._lease, (*stored, *batch.seen), one_place=one_place)
         if batch.seen:
             keys = _keys(self._lease) | {"ids": sorted({message for message, _ in batch.seen})}
-            self._add(_Written(done=await self._tx.execute(SQL["mark_seen"], keys)))
+            met = await self._tx.execute(SQL["mark_seen"], keys)
+            # The census counts what the windows hold; a check meets all that earlier jobs have read.
+            self._add(_Written(done=met if self._lease.kind == "window" else 0))
 
     async def count(self, batch: Batch) -> None:
         """Bring the counters to what the tables hold; last, so that the job's row is locked for a moment only."""
@@ -200,43 +205,49 @@ class _Page:
 
 async def _write(tx: Transaction, lease: Lease, messages: Sequence[Stored]) -> _Written:
     """Write messages that are new or changed, and note those that are the same."""
+    if not messages:
+        return _Written()
     known = await archive.known_messages(tx, lease.tenant_id, [message.message_id for message in messages])
     fresh = [message for message in messages if message.message_id not in known]
     met = [message for message in messages if message.message_id in known]
     changed = [message for message in met if _differs(message, known[message.message_id])]
     same = [message for message in met if not _differs(message, known[message.message_id])]
-    lowered, weigh = await _forget(tx, lease, changed)
-    entities = relationships = 0
+    written = _Written()
     if fresh or changed:
-        writing = [*fresh, *changed]
-        entities = await archive.write_messages(tx, lease, writing)
-        shown = shown_by(lease.tenant_id, [(message.message_id, message.digest) for message in writing])
-        dates = {message.message_id: message.digest.message.received_at for message in writing}
-        nodes, relationships = await graph.write_shown(tx, lease, shown, dates, weigh)
-        entities += nodes
+        written = await _write_anew(tx, lease, fresh, changed)
     if same:
         await archive.touch_messages(tx, lease, same)
     mended = await archive.drop_failures(tx, lease, [message.message_id for message in messages])
     first_met = sum(known[message.message_id]["last_job_id"] != lease.job_id for message in met)
-    return _Written(len(fresh), entities, relationships, 0, len(fresh) + first_met - mended, lowered)
+    return replace(written, messages=len(fresh), done=len(fresh) + first_met - mended)
+
+
+async def _write_anew(tx: Transaction, lease: Lease, fresh: Sequence[Stored], changed: Sequence[Stored]) -> _Written:
+    """Write messages with what they show; of those that have changed, forget first what they had shown."""
+    await graph.lock_graph(tx, lease.tenant_id)
+    lowered, bare = await _forget(tx, lease, [message.message_id for message in changed])
+    writing = [*fresh, *changed]
+    findings = await archive.write_messages(tx, lease, writing)
+    shown = shown_by(lease.tenant_id, [(message.message_id, message.digest) for message in writing])
+    dates = {message.message_id: message.digest.message.received_at for message in writing}
+    nodes, edges = await graph.write_shown(tx, lease, shown, dates)
+    await graph.drop_bare(tx, lease.tenant_id, bare)
+    return _Written(entities=findings + nodes, relationships=edges, lowered=lowered)
 
 
 async def _forget(
-    tx: Transaction, lease: Lease, changed: Sequence[Stored]
-) -> tuple[dict[UUID, tuple[int, int]], set[UUID]]:
-    """Forget what changed messages had shown; returns the counters to lower and the edges to weigh anew."""
-    lowered: dict[UUID, tuple[int, int]] = {}
-    weigh: set[UUID] = set()
-    if not changed:
-        return lowered, weigh
-    ids = [message.message_id for message in changed]
-    for row in await archive.drop_findings(tx, lease.tenant_id, ids):
-        lowered[row["job_id"]] = (row["entities"], 0)
-    for row in await graph.drop_evidence(tx, lease.tenant_id, ids):
-        entities, _ = lowered.get(row["job_id"], (0, 0))
-        lowered[row["job_id"]] = (entities + row["entities"], row["relationships"])
-        weigh.update(row["edges"])
-    return lowered, weigh
+    tx: Transaction, lease: Lease, ids: Sequence[UUID]
+) -> tuple[Mapping[UUID, tuple[int, int]], Collection[UUID]]:
+    """Forget what changed messages had shown: the counters to lower, and nodes and edges that may be bare now."""
+    if not ids:
+        return {}, ()
+    findings = await archive.drop_findings(tx, lease.tenant_id, ids)
+    evidence = await graph.drop_evidence(tx, lease.tenant_id, ids)
+    lowered = {row["job_id"]: (row["entities"], row["relationships"]) for row in evidence}
+    for row in findings:
+        entities, relationships = lowered.get(row["job_id"], (0, 0))
+        lowered[row["job_id"]] = (entities + row["entities"], relationships)
+    return lowered, {shown for row in evidence for shown in row["shown"]}
 
 
 def _differs(message: Stored, row: Mapping[str, Any]) -> bool:

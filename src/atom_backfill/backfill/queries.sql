@@ -2,7 +2,7 @@
 -- What a chunk is about. No row: the fence has moved on.
 SELECT chunk.folder_id, chunk.window_start, chunk.window_end, chunk.position, chunk.has_more, chunk.messages_hint,
        chunk.messages_done, job.chunk_size, job.again, job.start_date, job.end_date, job.folders,
-       coalesce(folder.well_known = 'drafts', false) AS draft_folder, account.kind AS account_kind
+       coalesce(folder.well_known = 'drafts', chunk.kind = 'retry') AS draft_folder, account.kind AS account_kind
 FROM sync_chunks chunk
 JOIN historical_sync_jobs job ON job.tenant_id = chunk.tenant_id AND job.id = chunk.job_id
 JOIN accounts account ON account.tenant_id = chunk.tenant_id AND account.id = chunk.account_id
@@ -10,10 +10,17 @@ LEFT JOIN account_folders folder ON folder.tenant_id = chunk.tenant_id AND folde
      AND folder.folder_id = chunk.folder_id
 WHERE chunk.tenant_id = %(tenant)s AND chunk.id = %(chunk)s AND chunk.fence = %(fence)s AND chunk.state = 'leased';
 
+-- name: lock_account
+-- One account's record is changed by one transaction at a time, so what two pages share is counted once. Ends with the
+-- transaction, so poolers may be between.
+SELECT pg_advisory_xact_lock(hashtextextended('record ' || %(account)s::text, 0));
+
 -- name: hold_fence
--- First statement of every transaction that makes something count; holds the chunk's row until the commit.
+-- Before anything is written in a transaction that makes something count; holds the chunk's row until the commit. Getting
+-- further ends a series of failures.
 UPDATE sync_chunks
-SET position = %(position)s, has_more = %(has_more)s, attempts = 0
+SET position = %(position)s, has_more = %(has_more)s,
+    attempts = CASE WHEN position = %(position)s AND has_more = %(has_more)s THEN attempts ELSE 0 END
 WHERE tenant_id = %(tenant)s AND id = %(chunk)s AND fence = %(fence)s AND state = 'leased'
 RETURNING id;
 
@@ -55,8 +62,10 @@ SET records_processed = records_processed + %(messages)s,
 WHERE tenant_id = %(tenant)s AND id = %(job)s;
 
 -- name: raise_chunk
--- How many messages the chunk has accounted for.
-UPDATE sync_chunks SET messages_done = messages_done + %(done)s WHERE tenant_id = %(tenant)s AND id = %(chunk)s;
+-- How many messages the chunk has accounted for; any of them ends a series of failures.
+UPDATE sync_chunks
+SET messages_done = messages_done + %(done)s, attempts = CASE WHEN %(done)s > 0 THEN 0 ELSE attempts END
+WHERE tenant_id = %(tenant)s AND id = %(chunk)s;
 
 -- name: upsert_folder
 -- A folder as it is now.

@@ -94,6 +94,13 @@ class Transaction:
                 self.refuse_if_lost()
 
     @asynccontextmanager
+    async def trial(self) -> AsyncIterator[None]:
+        """Undo what happens inside, whether or not an error leaves the block; the error goes on."""
+        with translated():
+            async with self._connection.transaction(force_rollback=True):
+                yield
+
+    @asynccontextmanager
     async def pipeline(self) -> AsyncIterator[None]:
         """Send statements without waiting for each answer; an error of one may show at a later one, or at the end."""
         with translated():

@@ -17,26 +17,39 @@ from atom_backfill.jobs.job import Lease, TenantId
 SQL = load_queries(__package__)
 
 
-async def write_shown(
-    tx: Transaction, lease: Lease, shown: Shown, dates: Mapping[UUID, datetime | None], also_weigh: Collection[UUID]
-) -> tuple[int, int]:
-    """Write what messages show, and weigh each edge that has changed; returns the new evidence of nodes and of edges.
+async def lock_graph(tx: Transaction, tenant: TenantId) -> None:
+    """Wait until no other transaction writes this tenant's graph, and keep it until the transaction ends.
 
-    `dates` gives each message's date, for the edges' `valid_from`. Nodes and edges are locked in id order.
+    Nearly every page shows the mailbox's owner, so pages of a tenant would queue at that row anyway, or deadlock.
+    """
+    await tx.fetch_one(SQL["lock_graph"], {"tenant": tenant})
+
+
+async def write_shown(
+    tx: Transaction, lease: Lease, shown: Shown, dates: Mapping[UUID, datetime | None]
+) -> tuple[int, int]:
+    """Write what messages show, under the graph's lock; returns the new evidence of nodes and of edges.
+
+    `dates` gives each message's date, for the edges' `valid_from`.
     """
     keys = {"tenant": lease.tenant_id, "job": lease.job_id}
     await tx.execute(SQL["insert_nodes"], keys | {"rows": Jsonb(_node_rows(shown))})
     await tx.execute(SQL["insert_edges"], keys | {"rows": Jsonb(_edge_rows(shown, dates))})
-    changed = sorted({*shown.edges, *also_weigh})
-    await tx.execute(SQL["lock_edges"], keys | {"ids": changed})
     added = await tx.fetch_one(SQL["insert_evidence"], keys | {"rows": Jsonb(_evidence_rows(shown))})
-    await tx.execute(SQL["weigh_edges"], keys | {"ids": changed})
     return (0, 0) if added is None else (added["nodes"], added["edges"])
 
 
 async def drop_evidence(tx: Transaction, tenant: TenantId, ids: Collection[UUID]) -> list[Row]:
-    """Forget what changed messages showed: (job_id, entities, relationships, edges to weigh anew)."""
+    """Forget what changed messages showed: (job_id, entities, relationships, shown: nodes and edges it was about)."""
     return await tx.fetch_all(SQL["drop_evidence"], {"tenant": tenant, "ids": list(ids)})
+
+
+async def drop_bare(tx: Transaction, tenant: TenantId, ids: Collection[UUID]) -> None:
+    """Remove those of these nodes and edges that nothing shows any more."""
+    if ids:
+        keys = {"tenant": tenant, "ids": list(ids)}
+        await tx.execute(SQL["drop_bare_edges"], keys)
+        await tx.execute(SQL["drop_bare_nodes"], keys)
 
 
 def _node_rows(shown: Shown) -> list[dict[str, Any]]:

@@ -1,5 +1,9 @@
+-- name: lock_graph
+-- One tenant's graph is written by one transaction at a time. Ends with the transaction, so poolers may be between.
+SELECT pg_advisory_xact_lock(hashtextextended('graph ' || %(tenant)s::text, 0));
+
 -- name: insert_nodes
--- People and things, once each; in id order, so that two commits cannot deadlock. A name replaces a bare address.
+-- People and things, once each. A name replaces a bare address.
 INSERT INTO graph_nodes (tenant_id, id, type, key, name)
 SELECT %(tenant)s, id, type, key, name
 FROM jsonb_to_recordset(%(rows)s) AS node(id uuid, type text, key text, name text)
@@ -8,41 +12,55 @@ ON CONFLICT (tenant_id, id) DO UPDATE SET name = excluded.name, updated_at = ato
     WHERE graph_nodes.name = graph_nodes.key AND excluded.name <> excluded.key;
 
 -- name: insert_edges
--- Relations, once each. The update locks the edge, so that its evidence is counted by one transaction at a time.
+-- Relations, once each, valid from the first mail that shows them.
 INSERT INTO graph_edges (tenant_id, id, source_node_id, target_node_id, relationship_type, valid_from)
 SELECT %(tenant)s, id, source, target, relationship, valid_from
 FROM jsonb_to_recordset(%(rows)s) AS edge(id uuid, source uuid, target uuid, relationship text, valid_from timestamptz)
 ORDER BY id
-ON CONFLICT (tenant_id, id) DO UPDATE SET valid_from = least(graph_edges.valid_from, excluded.valid_from);
+ON CONFLICT (tenant_id, id) DO UPDATE SET valid_from = excluded.valid_from
+    WHERE excluded.valid_from < coalesce(graph_edges.valid_from, 'infinity');
 
 -- name: insert_evidence
--- What shows a node or an edge; the answer counts what is new, for the job's counters.
+-- What shows a node or an edge. An edge's weight rises by the rows that are new, in the statement that adds them, so it
+-- is always their number; counting them anew each time would cost more with each mail. The answer is for the job.
 WITH added AS (
     INSERT INTO graph_evidence (tenant_id, id, job_id, node_id, edge_id, message_id, quote, start_offset, end_offset)
     SELECT %(tenant)s, id, %(job)s, node_id, edge_id, message_id, quote, NULL, NULL
     FROM jsonb_to_recordset(%(rows)s) AS evidence(id uuid, node_id uuid, edge_id uuid, message_id uuid, quote text)
     ON CONFLICT DO NOTHING
-    RETURNING node_id
+    RETURNING node_id, edge_id
+), heavier AS (
+    UPDATE graph_edges edge SET weight = edge.weight + more.evidence
+    FROM (SELECT edge_id, count(*)::integer AS evidence FROM added WHERE edge_id IS NOT NULL GROUP BY edge_id) more
+    WHERE edge.tenant_id = %(tenant)s AND edge.id = more.edge_id
 )
-SELECT count(node_id)::integer AS nodes, (count(*) - count(node_id))::integer AS edges FROM added;
+SELECT count(node_id)::integer AS nodes, count(edge_id)::integer AS edges FROM added;
 
 -- name: drop_evidence
--- Evidence of messages that have changed: counters to lower, and edges to weigh anew.
+-- Evidence of messages that have changed: weights and counters fall by it.
 WITH gone AS (
-    DELETE FROM graph_evidence WHERE tenant_id = %(tenant)s AND message_id = ANY(%(ids)s) RETURNING job_id, edge_id
+    DELETE FROM graph_evidence WHERE tenant_id = %(tenant)s AND message_id = ANY(%(ids)s)
+    RETURNING job_id, node_id, edge_id
+), lighter AS (
+    UPDATE graph_edges edge SET weight = edge.weight - less.evidence
+    FROM (SELECT edge_id, count(*)::integer AS evidence FROM gone WHERE edge_id IS NOT NULL GROUP BY edge_id) less
+    WHERE edge.tenant_id = %(tenant)s AND edge.id = less.edge_id
 )
-SELECT job_id, count(*) FILTER (WHERE edge_id IS NULL)::integer AS entities,
-       count(edge_id)::integer AS relationships,
-       coalesce(array_agg(DISTINCT edge_id) FILTER (WHERE edge_id IS NOT NULL), '{}') AS edges
+SELECT job_id, count(node_id)::integer AS entities, count(edge_id)::integer AS relationships,
+       array_agg(DISTINCT coalesce(node_id, edge_id)) AS shown
 FROM gone GROUP BY job_id ORDER BY job_id;
 
--- name: lock_edges
--- In id order, before their evidence changes.
-SELECT id FROM graph_edges WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s) ORDER BY id FOR NO KEY UPDATE;
+-- name: drop_bare_edges
+-- No edge without evidence.
+DELETE FROM graph_edges WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s) AND weight = 0;
 
--- name: weigh_edges
--- A statement of its own after the locks, so that it counts what others committed before.
-UPDATE graph_edges edge
-SET weight = (SELECT count(*) FROM graph_evidence evidence
-              WHERE evidence.tenant_id = edge.tenant_id AND evidence.edge_id = edge.id)
-WHERE edge.tenant_id = %(tenant)s AND edge.id = ANY(%(ids)s);
+-- name: drop_bare_nodes
+-- Nobody and nothing without evidence.
+DELETE FROM graph_nodes node
+WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s)
+  AND NOT EXISTS (SELECT FROM graph_evidence evidence
+                  WHERE evidence.tenant_id = node.tenant_id AND evidence.node_id = node.id)
+  AND NOT EXISTS (SELECT FROM graph_edges edge
+                  WHERE edge.tenant_id = node.tenant_id AND node.id = edge.source_node_id)
+  AND NOT EXISTS (SELECT FROM graph_edges edge
+                  WHERE edge.tenant_id = node.tenant_id AND node.id = edge.target_node_id);

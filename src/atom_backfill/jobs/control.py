@@ -20,16 +20,17 @@ class ControlStore(Protocol):
         """Store a job with its first chunks and wake the workers. RefusedError names the account's active job."""
         ...
 
-    async def change(self, tenant: TenantId, job: JobId, operation: Operation, lane: Lane | None) -> None:
-        """Move the job, or one lane. Raises NotFoundError, or RefusedError with the reason."""
-        ...
+    async def change(
+        self, tenant: TenantId, job: JobId, operation: Operation, lane: Lane | None, budget_usd: Decimal | None
+    ) -> None:
+        """Move the job, or one lane, and set the graph lane's budget if one is given.
 
-    async def raise_budget(self, tenant: TenantId, job: JobId, budget_usd: Decimal) -> None:
-        """Set the spending limit of the graph lane."""
+        Raises NotFoundError, or RefusedError with the reason; then nothing has changed.
+        """
         ...
 
     async def requeue(self, tenant: TenantId, job: JobId, chunk: ChunkPlan, failures: Sequence[UUID]) -> None:
-        """Try again what was quarantined: all of it when `failures` is empty."""
+        """Try again what was quarantined, items and chunks by their ids: all of it when `failures` is empty."""
         ...
 
 
@@ -47,17 +48,15 @@ class Control:
 
     async def pause(self, job: JobId, lane: Lane | None = None) -> None:
         """Stop at the next page boundary, keeping everything stored."""
-        await self._store.change(self._tenant, job, Operation.PAUSE, lane)
+        await self._store.change(self._tenant, job, Operation.PAUSE, lane, None)
 
     async def resume(self, job: JobId, lane: Lane | None = None, budget_usd: Decimal | None = None) -> None:
         """Go on with a paused or failed job, at once."""
-        if budget_usd is not None:
-            await self._store.raise_budget(self._tenant, job, budget_usd)
-        await self._store.change(self._tenant, job, Operation.RESUME, lane)
+        await self._store.change(self._tenant, job, Operation.RESUME, lane, budget_usd)
 
     async def cancel(self, job: JobId, lane: Lane | None = None) -> None:
         """Stop for good, keeping everything stored."""
-        await self._store.change(self._tenant, job, Operation.CANCEL, lane)
+        await self._store.change(self._tenant, job, Operation.CANCEL, lane, None)
 
     async def retry(self, job: JobId, failures: Sequence[UUID] = ()) -> None:
         """Try again what was quarantined; a completed job stays completed meanwhile."""

@@ -52,6 +52,10 @@ async def do_duties(duties: Callable[[], Sequence[Duty]], store: DutyStore, work
                 await _do(duty, store, worker, clock)
             except AtomError as error:
                 log.warning("duty failed", duty=duty.name, error_code=error.code, error=error.message)
+            except Exception as error:  # the edge: one duty's mistake must not end the others
+                log.exception(
+                    "duty failed", duty=duty.name, error_code="bug", error=type(error).__name__, exc_info=error
+                )
         await clock.sleep(LOOK_EVERY_S)
 
 

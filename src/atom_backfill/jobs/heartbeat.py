@@ -42,7 +42,7 @@ class Heartbeat:
         self._held: dict[ChunkId, _Held] = {}
         self._lock = threading.Lock()
         self._poked = threading.Event()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._log = structlog.get_logger()
 
@@ -50,8 +50,8 @@ class Heartbeat:
         self._thread.start()
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self._stopping = True
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
         self._poked.set()
         self._thread.join()
         self._renewals.close()
@@ -76,19 +76,24 @@ class Heartbeat:
             held = list(self._held.values())
         if not held:
             return
-        began = self._clock.monotonic()
+        asked_at = self._clock.monotonic()
         try:
             standings = self._renewals.renew(item.lease for item in held)
         except AtomError as error:
-            self._log.warning("lease renewal failed", error_code=error.code, leases=len(held))
-            standings = {item.lease.chunk_id: Standing.HELD for item in held if began - item.renewed_at < self._lease_s}
+            self._log.warning("lease renewal failed", error_code=error.code, error=error.message, leases=len(held))
+            standings = self._by_own_clock(held)
         else:
             for item in held:
-                item.renewed_at = began
+                item.renewed_at = asked_at
         for item in held:
             standing = standings.get(item.lease.chunk_id, Standing.LOST)
             if standing is not Standing.HELD:
                 self._dismiss(item, standing)
+
+    def _by_own_clock(self, held: list[_Held]) -> dict[ChunkId, Standing]:
+        """Without the database, take a lease for lost once it may have lapsed."""
+        now = self._clock.monotonic()
+        return {item.lease.chunk_id: Standing.HELD for item in held if now - item.renewed_at < self._lease_s}
 
     def _dismiss(self, item: _Held, standing: Standing) -> None:
         with self._lock:
@@ -98,8 +103,12 @@ class Heartbeat:
         item.on_change(standing)
 
     def _run(self) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             self._poked.wait(self._every_s)
             self._poked.clear()
-            if not self._stopping:
+            if self._stopping.is_set():
+                return
+            try:
                 self.beat()
+            except Exception as error:  # noqa: BLE001 - the thread's edge: no mistake may end all renewals
+                self._log.error("heartbeat stumbled", error_code="bug", error=type(error).__name__, exc_info=error)

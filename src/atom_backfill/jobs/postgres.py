@@ -1,8 +1,12 @@
-"""The engine's store in PostgreSQL: fenced claims and settles (JobStore), operations (ControlStore), duties, renewals."""
+"""The engine's store in PostgreSQL: fenced claims and settles, operations, duties, renewals.
+
+Locks are taken in the order account and turn, chunk, job. Claims and renewals skip what is locked and wait for nobody.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -10,11 +14,11 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from atom_backfill.db.named_sql import load_queries
-from atom_backfill.db.pool import Database
+from atom_backfill.db.pool import Database, RowRefusedError
 from atom_backfill.db.renewal import RenewalConnection
 from atom_backfill.db.scope import Engine, Work
 from atom_backfill.db.transaction import Transaction
-from atom_backfill.errors import LeaseLost, NotFoundError, RefusedError
+from atom_backfill.errors import AtomError, LeaseLost, NotFoundError, RefusedError
 from atom_backfill.jobs.heartbeat import LEASE_S
 from atom_backfill.jobs.job import (
     AccountId,
@@ -71,9 +75,9 @@ class PostgresJobStore:
                     await _note_error(tx, lease, again.code, again.error, retries=1)
                 case Quarantine() as given_up:
                     await _note_error(tx, lease, given_up.code, given_up.error, retries=0)
-                    await _conclude(tx, lease)
+                    await _conclude(tx, _job_keys(lease))
                 case Done():
-                    await _conclude(tx, lease)
+                    await _conclude(tx, _job_keys(lease))
                 case FailJob() as failed:
                     await _fail_job(tx, lease, failed)
                 case _:
@@ -88,8 +92,8 @@ class PostgresJobStore:
         """Make lapsed leases ready again."""
         async with self._database.transaction(Engine()) as tx:
             rows = await tx.fetch_all(SQL["rescue_lapsed"])
-            if rows:
-                await tx.execute(SQL["notify_work"], {"lane": "ingest"})
+            for lane in {row["lane"] for row in rows}:
+                await tx.execute(SQL["notify_work"], {"lane": lane})
         return [Rescue(_lease(row), row["worker"] or "", row["lapsed_s"]) for row in rows]
 
     async def _settle_chunk(self, tx: Transaction, lease: Lease, outcome: Outcome) -> bool:
@@ -116,22 +120,29 @@ class PostgresControl:
 
     async def submit(self, tenant: TenantId, plan: JobPlan) -> None:
         """Store a job with its first chunks; RefusedError names the account's active job."""
-        async with self._database.transaction(Work(tenant)) as tx:
-            keys = {"tenant": tenant, "job": plan.job_id, "account": plan.account_id}
-            active = await tx.fetch_one(SQL["find_active_job"], keys)
-            if active is not None:
-                raise RefusedError(
-                    "job_active",
-                    f"job {active['id']} of this account is {active['status']}; cancel it or let it finish",
-                )
-            await tx.execute(SQL["insert_job"], {**keys, **_job_values(plan)})
-            for chunk in plan.chunks:
-                await insert_chunk(tx, tenant, plan.job_id, plan.account_id, chunk)
-            await tx.execute(SQL["open_turn"], {**keys, "lane": Lane.INGEST})
-            await tx.execute(SQL["notify_work"], {"lane": Lane.INGEST})
+        keys = {"tenant": tenant, "job": plan.job_id, "account": plan.account_id, "lane": Lane.INGEST}
+        try:
+            async with self._database.transaction(Work(tenant)) as tx:
+                await _refuse_second(tx, keys)
+                await tx.execute(SQL["insert_job"], keys | _job_values(plan))
+                for chunk in plan.chunks:
+                    await insert_chunk(tx, tenant, plan.job_id, plan.account_id, chunk)
+                await tx.execute(SQL["open_turn"], keys)
+                await tx.execute(SQL["notify_work"], keys)
+        except RowRefusedError as error:
+            if error.constraint == "historical_sync_jobs_one_active":
+                async with self._database.transaction(Work(tenant)) as tx:
+                    await _refuse_second(tx, keys)
+            if error.constraint == "historical_sync_jobs_tenant_id_account_id_fkey":
+                raise NotFoundError(
+                    "no_such_account", "There is no such account; `atom-backfill accounts` lists them."
+                ) from None
+            raise
 
-    async def change(self, tenant: TenantId, job: JobId, operation: Operation, lane: Lane | None) -> None:
-        """Move the job, or one lane. Raises NotFoundError, or RefusedError with the reason."""
+    async def change(
+        self, tenant: TenantId, job: JobId, operation: Operation, lane: Lane | None, budget_usd: Decimal | None
+    ) -> None:
+        """Move the job, or one lane, and set its budget. Raises NotFoundError, or RefusedError with the reason."""
         async with self._database.transaction(Work(tenant)) as tx:
             keys = {"tenant": tenant, "job": job}
             row = await _locked(tx, keys)
@@ -141,28 +152,23 @@ class PostgresControl:
                 await tx.execute(SQL["set_graph_status"], {**keys, "status": moved})
             else:
                 await _move(tx, keys, JobStatus(row["status"]), operation)
+            if budget_usd is not None:
+                await tx.execute(SQL["set_budget"], {**keys, "budget_usd": budget_usd})
             await tx.execute(SQL["notify_control"], keys)
 
-    async def raise_budget(self, tenant: TenantId, job: JobId, budget_usd: Decimal) -> None:
-        """Set the spending limit of the graph lane."""
-        async with self._database.transaction(Work(tenant)) as tx:
-            keys = {"tenant": tenant, "job": job}
-            await _locked(tx, keys)
-            await tx.execute(SQL["set_budget"], {**keys, "budget_usd": budget_usd})
-
     async def requeue(self, tenant: TenantId, job: JobId, chunk: ChunkPlan, failures: Sequence[UUID]) -> None:
-        """Try again what was quarantined."""
+        """Try again what was quarantined, items and whole chunks."""
         async with self._database.transaction(Work(tenant)) as tx:
-            keys = {"tenant": tenant, "job": job}
+            keys = {"tenant": tenant, "job": job, "lane": Lane.INGEST}
             row = await _locked(tx, keys)
             after(Operation.RETRY, JobStatus(row["status"]))
-            if not failures:
-                await tx.execute(SQL["reopen_job"], keys)
+            named = list(failures) or None
+            await tx.execute(SQL["reopen_chunks"], {**keys, "chunks": named})
             await insert_chunk(tx, tenant, job, row["account_id"], chunk)
             position = {"failures": [str(failure) for failure in failures]}
             await tx.execute(SQL["set_position"], {**keys, "chunk": chunk.chunk_id, "position": Jsonb(position)})
-            await tx.execute(SQL["open_turn"], {**keys, "lane": Lane.INGEST})
-            await tx.execute(SQL["notify_work"], {"lane": Lane.INGEST})
+            await tx.execute(SQL["open_turn"], keys)
+            await tx.execute(SQL["notify_work"], keys)
 
 
 class PostgresDuties:
@@ -198,7 +204,7 @@ class PostgresRenewals:
         self._lease_s = lease_s
 
     def renew(self, leases: Iterable[Lease]) -> dict[ChunkId, Standing]:
-        """Extend each lease that still holds; a missing chunk is lost."""
+        """Extend each lease that still holds; a chunk that is missing from the answer is lost."""
         held = list(leases)
         rows = self._connection.fetch_all(
             SQL["renew_leases"],
@@ -208,9 +214,11 @@ class PostgresRenewals:
                 "lease_s": self._lease_s,
             },
         )
-        if rows:
-            self._connection.fetch_all(SQL["beat_jobs"], {"jobs": list({row["job_id"] for row in rows})})
-        return {ChunkId(row["chunk_id"]): _standing(row) for row in rows}
+        working = list({row["job_id"] for row in rows if not row["stopped"]})
+        if working:
+            with suppress(AtomError):  # the leases stand; this is for people to see
+                self._connection.fetch_all(SQL["beat_jobs"], {"jobs": working})
+        return {ChunkId(row["chunk_id"]): Standing.STOPPED if row["stopped"] else Standing.HELD for row in rows}
 
     def close(self) -> None:
         """Give the connection back."""
@@ -259,12 +267,6 @@ def _lease(row: Mapping[str, Any]) -> Lease:
     )
 
 
-def _standing(row: Mapping[str, Any]) -> Standing:
-    alive = row["status"] in (JobStatus.PENDING, JobStatus.RUNNING)
-    retrying = row["status"] == JobStatus.COMPLETED and row["kind"] == "retry"
-    return Standing.HELD if alive or retrying else Standing.STOPPED
-
-
 def _waiting(wait: float, code: str | None = None, error: str | None = None, counts: bool = False) -> dict[str, Any]:
     return {"after": wait, "code": code, "error": error, "failures": int(counts)}
 
@@ -282,34 +284,43 @@ def _job_values(plan: JobPlan) -> dict[str, Any]:
     }
 
 
+async def _refuse_second(tx: Transaction, keys: Mapping[str, Any]) -> None:
+    active = await tx.fetch_one(SQL["find_active_job"], keys)
+    if active is not None:
+        raise RefusedError(
+            "job_active", f"Job {active['id']} of this account is {active['status']}: cancel it, or let it finish."
+        )
+
+
 async def _locked(tx: Transaction, keys: Mapping[str, Any]) -> Mapping[str, Any]:
     row = await tx.fetch_one(SQL["read_status"], keys)
     if row is None:
-        raise NotFoundError("no_such_job", "there is no such job; `atom-backfill jobs` lists them")
+        raise NotFoundError("no_such_job", "There is no such job; `atom-backfill jobs` lists them.")
     return row
 
 
 async def _move(tx: Transaction, keys: Mapping[str, Any], status: JobStatus, operation: Operation) -> None:
-    moved = after(operation, status)
-    await tx.execute(SQL["set_status"], {**keys, "status": moved})
+    """Make the move under the job's lock, with all that follows from it."""
+    ingest = {**keys, "lane": Lane.INGEST}
+    await tx.execute(SQL["set_status"], {**keys, "status": after(operation, status)})
     if operation is Operation.CANCEL:
-        await tx.execute(SQL["end_turn"], {**keys, "lane": Lane.INGEST})
+        await tx.execute(SQL["end_turn"], ingest)
     if operation is Operation.RESUME:
         if status is JobStatus.FAILED:
-            await tx.execute(SQL["reopen_job"], keys)
+            await tx.execute(SQL["reopen_chunks"], {**keys, "chunks": None})
         await tx.execute(SQL["hasten_job"], keys)
-        await tx.execute(SQL["open_turn"], {**keys, "lane": Lane.INGEST})
-        await tx.execute(SQL["notify_work"], {"lane": Lane.INGEST})
+        await tx.execute(SQL["open_turn"], ingest)
+        # Its last chunk may have been finished while it was paused.
+        await _conclude(tx, ingest)
+        await tx.execute(SQL["notify_work"], ingest)
 
 
 async def _note_error(tx: Transaction, lease: Lease, code: str, error: str, *, retries: int) -> None:
-    keys = {"tenant": lease.tenant_id, "job": lease.job_id}
-    await tx.execute(SQL["note_error"], {**keys, "code": code, "error": error, "retries": retries})
+    await tx.execute(SQL["note_error"], _job_keys(lease) | {"code": code, "error": error, "retries": retries})
 
 
-async def _conclude(tx: Transaction, lease: Lease) -> None:
-    """Count the job's chunks; complete or fail it when this was its last unfinished one."""
-    keys = {"tenant": lease.tenant_id, "job": lease.job_id, "lane": lease.lane}
+async def _conclude(tx: Transaction, keys: Mapping[str, Any]) -> None:
+    """Count the job's chunks; complete or fail it when none of the lane is left."""
     await tx.fetch_one(SQL["lock_job"], keys)
     chunks = await tx.fetch_one(SQL["count_chunks"], keys)
     assert chunks is not None
@@ -318,16 +329,20 @@ async def _conclude(tx: Transaction, lease: Lease) -> None:
         return
     await tx.execute(SQL["end_turn"], keys)
     if chunks["unwalked"]:
-        error = "part of the mailbox could not be walked; see `failures`, mend the cause, then `resume` this job"
+        error = "Part of the mailbox could not be walked: `failures` says why. Mend that, then `resume` this job."
         await tx.execute(SQL["fail_job"], {**keys, "code": "not_walked", "error": error})
     else:
         await tx.execute(SQL["complete_job"], keys)
 
 
 async def _fail_job(tx: Transaction, lease: Lease, failed: FailJob) -> None:
-    keys = {"tenant": lease.tenant_id, "job": lease.job_id, "lane": lease.lane, "account": lease.account_id}
-    await _note_error(tx, lease, failed.code, failed.error, retries=0)
-    await tx.execute(SQL["fail_job"], {**keys, "code": failed.code, "error": failed.error})
+    keys = _job_keys(lease) | {"code": failed.code, "error": failed.error}
+    await tx.execute(SQL["note_error"], keys | {"retries": 0})
+    await tx.execute(SQL["fail_job"], keys)
     await tx.execute(SQL["end_turn"], keys)
     if failed.sign_in:
-        await tx.execute(SQL["fail_account"], {**keys, "error": failed.error})
+        await tx.execute(SQL["fail_account"], keys | {"account": lease.account_id})
+
+
+def _job_keys(lease: Lease) -> dict[str, Any]:
+    return {"tenant": lease.tenant_id, "job": lease.job_id, "lane": lease.lane}

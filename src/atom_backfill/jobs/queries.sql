@@ -1,6 +1,7 @@
 -- name: pick_turn
--- The fairest job with claimable work, its turn locked so that two workers do not both pass its limit. A chunk whose
--- lease lapsed is claimable: no rescuer is needed for progress, the reaper only counts and reports.
+-- The fairest job with claimable work. Its turn and its account are locked, so that no two claims pass the limit of a
+-- mailbox at once; what another claim has locked is left to it, so claims wait for nobody. A chunk whose lease lapsed is
+-- claimable: no rescuer is needed for progress, the reaper only counts and reports.
 WITH load AS (
     SELECT tenant_id, count(*) AS running
     FROM sync_chunks
@@ -26,10 +27,11 @@ WHERE turn.lane = ANY(%(lanes)s)
         AND (chunk.state = 'ready' AND chunk.run_at <= atom_now() OR chunk.state = 'leased' AND chunk.lease_until < atom_now()))
 ORDER BY coalesce(load.running, 0), turn.last_claimed_at
 LIMIT 1
-FOR NO KEY UPDATE OF turn SKIP LOCKED;
+FOR NO KEY UPDATE OF turn, account SKIP LOCKED;
 
 -- name: take_chunk
--- A second statement, since it sees what was committed meanwhile; the counts in pick_turn's snapshot could be stale.
+-- A second statement, since it sees what was committed meanwhile; the counts in pick_turn's snapshot could be stale. A
+-- lapsed lease counts as a failure: nobody knows what its worker died of.
 WITH room AS (
     UPDATE job_turns turn SET last_claimed_at = atom_now()
     FROM historical_sync_jobs job
@@ -52,6 +54,7 @@ WITH room AS (
 )
 UPDATE sync_chunks chunk
 SET state = 'leased', fence = chunk.fence + 1, claims = chunk.claims + 1, worker = %(worker)s,
+    attempts = chunk.attempts + (chunk.state = 'leased')::integer,
     lease_until = atom_now() + %(lease_s)s * interval '1 second'
 FROM pick
 WHERE chunk.id = pick.id
@@ -59,27 +62,46 @@ RETURNING chunk.tenant_id, chunk.job_id, chunk.account_id, chunk.id AS chunk_id,
           chunk.attempts;
 
 -- name: begin_job
--- The first claim sets a job going; later ones change nothing and lock nothing.
-UPDATE historical_sync_jobs
+-- The first claim sets a job going; later ones change nothing and lock nothing. Where somebody holds the job's row, the
+-- heartbeat sets it going instead.
+UPDATE historical_sync_jobs job
 SET status = 'running', started_at = coalesce(started_at, atom_now()), last_heartbeat = atom_now()
-WHERE tenant_id = %(tenant)s AND id = %(job)s AND status = 'pending';
+FROM (SELECT tenant_id, id FROM historical_sync_jobs
+      WHERE tenant_id = %(tenant)s AND id = %(job)s AND status = 'pending' FOR NO KEY UPDATE SKIP LOCKED) begun
+WHERE job.tenant_id = begun.tenant_id AND job.id = begun.id;
 
 -- name: renew_leases
--- A chunk that is not in the answer has been claimed by another: stop, write nothing. The job's status comes along, so
--- that pause and cancel are noticed between pages.
+-- A chunk that is not in the answer has been claimed by another: stop, write nothing. One whose row is locked is in the
+-- middle of a commit, in which nobody can take it: it must not keep the others waiting. What the job and its account
+-- have become comes along, so that pause, cancel and disconnect are noticed between pages.
 WITH held AS (
     SELECT chunk_id, fence FROM unnest(%(chunks)s::uuid[], %(fences)s::bigint[]) AS held(chunk_id, fence)
+), free AS (
+    SELECT chunk.id
+    FROM sync_chunks chunk JOIN held ON held.chunk_id = chunk.id AND held.fence = chunk.fence
+    WHERE chunk.state = 'leased'
+    ORDER BY chunk.id
+    FOR NO KEY UPDATE OF chunk SKIP LOCKED
+), renewed AS (
+    UPDATE sync_chunks chunk
+    SET lease_until = atom_now() + %(lease_s)s * interval '1 second'
+    FROM free WHERE chunk.id = free.id
 )
-UPDATE sync_chunks chunk
-SET lease_until = atom_now() + %(lease_s)s * interval '1 second'
-FROM held, historical_sync_jobs job
-WHERE chunk.id = held.chunk_id AND chunk.fence = held.fence AND chunk.state = 'leased' AND job.id = chunk.job_id
-RETURNING chunk.id AS chunk_id, chunk.job_id, job.status, chunk.kind;
+SELECT chunk.id AS chunk_id, chunk.job_id,
+       job.status IN ('paused', 'cancelled', 'failed') OR account.status = 'disconnected' AS stopped
+FROM held
+JOIN sync_chunks chunk ON chunk.id = held.chunk_id AND chunk.fence = held.fence AND chunk.state = 'leased'
+JOIN historical_sync_jobs job ON job.id = chunk.job_id
+JOIN accounts account ON account.id = chunk.account_id;
 
 -- name: beat_jobs
--- Shows people that somebody is at work.
-UPDATE historical_sync_jobs SET last_heartbeat = atom_now() WHERE id = ANY(%(jobs)s::uuid[]) AND status = 'running'
-RETURNING id;
+-- Shows people that somebody is at work. Waits for nobody: the next beat is soon.
+UPDATE historical_sync_jobs job
+SET status = 'running', started_at = coalesce(started_at, atom_now()), last_heartbeat = atom_now()
+FROM (SELECT id FROM historical_sync_jobs
+      WHERE id = ANY(%(jobs)s::uuid[]) AND status IN ('pending', 'running') FOR NO KEY UPDATE SKIP LOCKED) free
+WHERE job.id = free.id
+RETURNING job.id;
 
 -- name: settle_done
 -- No row: the fence has moved on.
@@ -119,12 +141,10 @@ SELECT status FROM historical_sync_jobs WHERE tenant_id = %(tenant)s AND id = %(
 
 -- name: count_chunks
 -- What is left of a job, and what was given up.
-SELECT count(*) FILTER (WHERE state IN ('ready', 'leased'))                                         AS unfinished,
-       count(*) FILTER (WHERE state IN ('ready', 'leased') AND lane = %(lane)s)                      AS unfinished_in_lane,
+SELECT count(*) FILTER (WHERE state IN ('ready', 'leased') AND lane = %(lane)s)                      AS unfinished_in_lane,
        count(*) FILTER (WHERE state IN ('done', 'quarantined') AND kind <> 'retry')                  AS finished,
        count(*) FILTER (WHERE kind <> 'retry')                                                       AS total,
-       count(*) FILTER (WHERE state = 'quarantined' AND kind IN ('plan', 'check'))                   AS unwalked,
-       count(*) FILTER (WHERE state = 'quarantined' AND kind = 'window')                             AS unread
+       count(*) FILTER (WHERE state = 'quarantined' AND kind IN ('plan', 'check'))                   AS unwalked
 FROM sync_chunks
 WHERE tenant_id = %(tenant)s AND job_id = %(job)s;
 
@@ -151,16 +171,18 @@ UPDATE accounts SET status = 'sign_in_needed', status_detail = %(error)s, update
 WHERE tenant_id = %(tenant)s AND id = %(account)s AND status = 'connected';
 
 -- name: end_turn
--- A job without a turn is never looked at by claims.
+-- A job without a turn is never looked at by claims. May wait for a claim, never the other way round.
 DELETE FROM job_turns WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND lane = %(lane)s;
 
 -- name: is_idle
--- Also chunks that wait for a later time count as work; those of paused jobs do not.
+-- Also chunks that wait for a later time count as work; those of paused jobs and disconnected accounts do not.
 SELECT NOT EXISTS (
     SELECT FROM job_turns turn
     JOIN historical_sync_jobs job ON job.id = turn.job_id
+    JOIN accounts account ON account.id = job.account_id
     JOIN sync_chunks chunk ON chunk.job_id = turn.job_id AND chunk.lane = turn.lane AND chunk.state IN ('ready', 'leased')
-    WHERE turn.lane = ANY(%(lanes)s) AND job.status IN ('pending', 'running', 'completed')) AS idle;
+    WHERE turn.lane = ANY(%(lanes)s) AND job.status IN ('pending', 'running', 'completed')
+      AND account.status <> 'disconnected') AS idle;
 
 -- name: rescue_lapsed
 -- Only leases that have lapsed by the database's clock; the fence goes up, so the late owner cannot commit.
@@ -172,7 +194,8 @@ WITH lapsed AS (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE sync_chunks chunk
-SET state = 'ready', fence = chunk.fence + 1, lease_until = NULL, worker = NULL, run_at = atom_now()
+SET state = 'ready', fence = chunk.fence + 1, lease_until = NULL, worker = NULL, run_at = atom_now(),
+    attempts = chunk.attempts + 1
 FROM lapsed
 WHERE chunk.id = lapsed.id
 RETURNING chunk.tenant_id, chunk.job_id, chunk.account_id, chunk.id AS chunk_id, chunk.lane, chunk.kind, chunk.fence,
@@ -203,11 +226,12 @@ UPDATE historical_sync_jobs SET graph_status = %(status)s WHERE tenant_id = %(te
 -- The spending limit of the graph lane.
 UPDATE historical_sync_jobs SET budget_usd = %(budget_usd)s WHERE tenant_id = %(tenant)s AND id = %(job)s;
 
--- name: reopen_job
--- A failed job goes on: what was quarantined is tried again, with its attempts forgotten.
+-- name: reopen_chunks
+-- What was quarantined is tried again, with its attempts forgotten: all of the job, or the chunks named.
 UPDATE sync_chunks
 SET state = 'ready', fence = fence + 1, attempts = 0, run_at = atom_now(), finished_at = NULL
-WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND state = 'quarantined';
+WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND state = 'quarantined'
+  AND (%(chunks)s::uuid[] IS NULL OR id = ANY(%(chunks)s::uuid[]));
 
 -- name: hasten_job
 -- Resuming does not wait out an old backoff.
@@ -219,10 +243,11 @@ WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND state = 'ready' AND run_at
 INSERT INTO job_turns (tenant_id, job_id, lane) VALUES (%(tenant)s, %(job)s, %(lane)s) ON CONFLICT DO NOTHING;
 
 -- name: insert_job
--- A job, not yet begun.
+-- A job, not yet begun. Mail of the present second may still be coming, so it is left to the next job.
 INSERT INTO historical_sync_jobs (tenant_id, id, account_id, status, graph_status, start_date, end_date, folders, again,
                                   budget_usd, chunk_size, max_parallel)
-VALUES (%(tenant)s, %(job)s, %(account)s, 'pending', %(graph_status)s, %(start)s, coalesce(%(end)s, atom_now()),
+VALUES (%(tenant)s, %(job)s, %(account)s, 'pending', %(graph_status)s, %(start)s,
+        coalesce(%(end)s, date_trunc('second', atom_now(), 'UTC')),
         %(folders)s, %(again)s, %(budget_usd)s, %(chunk_size)s, %(max_parallel)s)
 RETURNING id;
 

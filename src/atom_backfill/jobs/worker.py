@@ -13,11 +13,14 @@ from dataclasses import dataclass
 import structlog
 
 from atom_backfill.clock import Clock
-from atom_backfill.errors import AtomError, LeaseLost, RetryLaterError
+from atom_backfill.errors import AtomError, BugError, LeaseLost, RetryLaterError
 from atom_backfill.jobs.heartbeat import Heartbeat
 from atom_backfill.jobs.job import Again, Done, FailJob, Lane, Lease, Outcome, Quarantine, Yielded
 from atom_backfill.jobs.ports import Handler, JobStore, Standing
-from atom_backfill.jobs.retry import outcome_of
+from atom_backfill.jobs.retry import given_up, outcome_of
+
+SETTLE_S = 0.9
+"""Seconds that giving a chunk back may take at the end of a drain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class Worker:
         self._wake.clear()
         try:
             lease = await self._store.claim(self._options.name, self._options.lanes)
-        except RetryLaterError as error:
+        except (RetryLaterError, BugError) as error:
             self._log.warning("claim failed", error_code=error.code, error=error.message)
             return False
         if lease is None:
@@ -100,7 +103,8 @@ class Worker:
             return False
         try:
             return await self._store.idle(self._options.lanes)
-        except RetryLaterError:
+        except (RetryLaterError, BugError) as error:
+            self._log.warning("look for work failed", error_code=error.code, error=error.message)
             return False
 
     async def _rest(self, stopped: asyncio.Task[bool]) -> None:
@@ -116,32 +120,36 @@ class Worker:
             polling.cancel()
 
     async def _finish(self) -> None:
-        """Let running handlers reach their page boundary, then take the work from those that have not."""
+        """Let running handlers reach their page boundary, then take the work from those that have not.
+
+        A settle that hangs is dropped after `SETTLE_S`: its lease lapses, and the chunk is claimed again.
+        """
         self._watch.stopping = True
-        if not self._running:
-            return
-        _, late = await asyncio.wait(set(self._running), timeout=self._options.grace_s)
-        for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late)
+        for patience in (self._options.grace_s, SETTLE_S, SETTLE_S):
+            if not self._running:
+                return
+            _, late = await asyncio.wait(set(self._running), timeout=patience)
+            for task in late:
+                task.cancel()
 
     async def _work(self, lease: Lease) -> None:
-        with structlog.contextvars.bound_contextvars(job=str(lease.job_id), chunk=str(lease.chunk_id)):
+        about = {"job": str(lease.job_id), "chunk": str(lease.chunk_id), "account": str(lease.account_id)}
+        with structlog.contextvars.bound_contextvars(worker=self._options.name, **about):
             self._log.info("dequeue", kind=lease.kind, fence=lease.fence, attempts=lease.attempts)
             try:
-                outcome = await self._handle(lease)
-                if outcome is not None:
-                    self._report(outcome)
-                    await self._store.settle(lease, outcome)
+                outcome = given_up(lease.attempts) or await self._handle(lease)
+                self._report(outcome)
+                await self._store.settle(lease, outcome)
             except LeaseLost:
-                self._log.warning("lease lost", error_code="lease_lost")
+                self._log.warning("lease lost", error_code="lease_lost", error="Another worker has this chunk now.")
             except AtomError as error:
                 # Not settled: the lease lapses and the chunk is claimed again.
                 self._log.warning("settle failed", error_code=error.code, error=error.message)
+            except Exception as error:  # noqa: BLE001 - the worker's edge
+                self._log.error("settle failed", error_code="bug", error=type(error).__name__, exc_info=error)
 
-    async def _handle(self, lease: Lease) -> Outcome | None:
-        """Run the handler while the lease stands. None: the lease is lost and there is nothing to settle."""
+    async def _handle(self, lease: Lease) -> Outcome:
+        """Run the handler while the lease stands. Raises LeaseLost: there is nothing to settle."""
         standing = Standing.HELD
         loop = asyncio.get_running_loop()
         handling = asyncio.ensure_future(self._handlers[lease.lane](lease, self._watch))
@@ -157,7 +165,11 @@ class Worker:
         except asyncio.CancelledError:
             handling.cancel()
             await asyncio.gather(handling, return_exceptions=True)
-            return None if standing is Standing.LOST else Yielded()
+            if standing is Standing.LOST:
+                raise LeaseLost from None
+            if standing is Standing.HELD and not _told_to_stop():
+                return self._outcome_of(RuntimeError("the handler cancelled itself"), lease)
+            return Yielded()
         except LeaseLost:
             raise
         except Exception as error:  # noqa: BLE001 - the worker's edge: nothing a handler does ends the worker
@@ -185,3 +197,8 @@ class Worker:
                     error_code=outcome.code,
                     error=outcome.error,
                 )
+
+
+def _told_to_stop() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
