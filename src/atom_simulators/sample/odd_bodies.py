@@ -15,7 +15,15 @@ from .mailing import machine
 
 def odd_bodies(cast: Cast) -> Sequence[Mail]:
     """One mail for each awkward body; the key says what is awkward."""
-    return (*_empty(cast), *_encoded(cast), *_scripts(cast), *_markup(cast), *_hostile(cast))
+    return (
+        *_empty(cast),
+        *_encoded(cast),
+        *_sealed(cast),
+        *_damaged(cast),
+        *_scripts(cast),
+        *_markup(cast),
+        *_hostile(cast),
+    )
 
 
 def _empty(cast: Cast) -> Sequence[Mail]:
@@ -49,14 +57,9 @@ def _empty(cast: Cast) -> Sequence[Mail]:
 
 
 def _encoded(cast: Cast) -> Sequence[Mail]:
-    noise = bytes(draw("noise", str(n), 256) for n in range(2400))
+    noise = _noise()
     lines = base64.encodebytes(noise).decode()
     uu = "".join(binascii.b2a_uu(noise[n : n + 45]).decode() for n in range(0, 900, 45))
-    armour = "-----BEGIN PGP MESSAGE-----\n\n" + lines[:1540] + "=a1B2\n-----END PGP MESSAGE-----"
-    signed = (
-        "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\nRelease 4.11 of the gauge firmware is the one with the "
-        "fingerprint below.\n-----BEGIN PGP SIGNATURE-----\n\n" + lines[:308] + "=q9Zz\n-----END PGP SIGNATURE-----"
-    )
     return (
         odd(
             "base64-in-text",
@@ -74,6 +77,17 @@ def _encoded(cast: Cast) -> Sequence[Mail]:
             f"begin 644 dump.bin\n{uu}`\nend\n\nFrom the 2009 logger, it still writes like this.",
             cast["ola"],
         ),
+    )
+
+
+def _sealed(cast: Cast) -> Sequence[Mail]:
+    lines = base64.encodebytes(_noise()).decode()
+    armour = "-----BEGIN PGP MESSAGE-----\n\n" + lines[:1540] + "=a1B2\n-----END PGP MESSAGE-----"
+    signed = (
+        "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\nRelease 4.11 of the gauge firmware is the one with the "
+        "fingerprint below.\n-----BEGIN PGP SIGNATURE-----\n\n" + lines[:308] + "=q9Zz\n-----END PGP SIGNATURE-----"
+    )
+    return (
         odd("pgp-armour", "2024-09-17 20:20", cast, "(encrypted)", armour, cast["ola"]),
         odd("pgp-signed", "2024-09-18 08:12", cast, "Release 4.11", signed, cast["ola"]),
         odd(
@@ -96,6 +110,11 @@ def _encoded(cast: Cast) -> Sequence[Mail]:
             cast["imogen"],
             attachment="message.rpmsg",
         ),
+    )
+
+
+def _damaged(cast: Cast) -> Sequence[Mail]:
+    return (
         odd(
             "nul-and-controls",
             "2024-03-13 05:55",
@@ -296,3 +315,7 @@ def odd(
         attachment=attachment,
         headers=headers,
     )
+
+
+def _noise() -> bytes:
+    return bytes(draw("noise", str(n), 256) for n in range(2400))

@@ -20,14 +20,21 @@ from .odd_bodies import odd, odd_bodies
 
 def odd_mails(cast: Cast) -> Sequence[Mail]:
     """Every awkward mail, the most telling first; the key says what is awkward."""
-    return (*_people(cast), *odd_bodies(cast), *_dates(cast), *_copies(cast), *_calendar(cast), *_places(cast))
+    return (
+        *_authors(cast),
+        *_recipients(cast),
+        *_strangers(cast),
+        *odd_bodies(cast),
+        *_dates(cast),
+        *_copies(cast),
+        *_calendar(cast),
+        *_properties(cast),
+        *_places(cast),
+    )
 
 
-def _people(cast: Cast) -> Sequence[Mail]:
-    owner, gwen, tamsin = cast.owner, cast["gwen"], cast["tamsin"]
-    many = tuple(machine(f"Guest {n}", f"guest{n}@harbour-days.example") for n in range(1, 300))
+def _authors(cast: Cast) -> Sequence[Mail]:
     exchange_dn = "/O=OSTREL/OU=EXCHANGE ADMINISTRATIVE GROUP (FYDIBOHF23SPDLT)/CN=RECIPIENTS/CN=JAMIE.OLDROYD"
-    shared = {"emailAddress": {"name": "Ostrel Accounts", "address": "accounts@ostrel.example"}}
     no_from = {"from": ABSENT, "sender": ABSENT}
     return (
         odd("no-from", "2024-02-29 08:00", cast, "Mailbox moved", "Your mailbox is on the new server.", graph=no_from),
@@ -55,6 +62,13 @@ def _people(cast: Cast) -> Sequence[Mail]:
             "Four visitors, one of them tall.",
             graph=_author({"name": "Front Desk"}),
         ),
+    )
+
+
+def _recipients(cast: Cast) -> Sequence[Mail]:
+    shared = {"emailAddress": {"name": "Ostrel Accounts", "address": "accounts@ostrel.example"}}
+    many = tuple(machine(f"Guest {n}", f"guest{n}@harbour-days.example") for n in range(1, 300))
+    return (
         replace(
             odd(
                 "300-recipients",
@@ -65,7 +79,7 @@ def _people(cast: Cast) -> Sequence[Mail]:
                 "umbrella is at the desk. Please do not answer to all.",
                 sender=machine("Harbour Days Office", "office@harbour-days.example"),
             ),
-            to=(owner, *many),
+            to=(cast.owner, *many),
         ),
         odd(
             "from-is-not-sender",
@@ -73,7 +87,7 @@ def _people(cast: Cast) -> Sequence[Mail]:
             cast,
             "Payment run of 31 March",
             "Seventeen payments went out today.",
-            sender=tamsin,
+            sender=cast["tamsin"],
             graph={"from": shared},
         ),
         odd(
@@ -91,7 +105,7 @@ def _people(cast: Cast) -> Sequence[Mail]:
             cast,
             "Keys",
             "Who has the key of the cold store?",
-            sender=gwen,
+            sender=cast["gwen"],
             graph={
                 "ccRecipients": [
                     {"emailAddress": {"name": "Holloway, Maren", "address": "Maren.Holloway@OSTREL.example"}},
@@ -99,6 +113,11 @@ def _people(cast: Cast) -> Sequence[Mail]:
                 ]
             },
         ),
+    )
+
+
+def _strangers(cast: Cast) -> Sequence[Mail]:
+    return (
         odd(
             "strange-addresses",
             "2025-04-14 14:41",
@@ -227,8 +246,7 @@ def _calendar(cast: Cast) -> Sequence[Mail]:
     )
 
 
-def _places(cast: Cast) -> Sequence[Mail]:
-    owner = cast.owner
+def _properties(cast: Cast) -> Sequence[Mail]:
     return (
         odd(
             "null-subject",
@@ -251,6 +269,12 @@ def _places(cast: Cast) -> Sequence[Mail]:
             sender=cast["colin"],
             graph={"isRead": None},
         ),
+    )
+
+
+def _places(cast: Cast) -> Sequence[Mail]:
+    owner = cast.owner
+    return (
         replace(
             odd(
                 "stuck-in-outbox",
