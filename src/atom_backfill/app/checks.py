@@ -102,7 +102,7 @@ async def _disk(settings: Settings) -> Check:
 
 
 async def _embedder(settings: Settings, outside: Outside) -> Check:
-    memories = Memories(settings, outside.clock)
+    memories = Memories(settings, outside)
     try:
         embedder = await memories.embedder()
         await embedder.embed(["ready"])

@@ -45,7 +45,7 @@ class App:
         self.outside = outside
         self.database = database
         self.tenants = Tenants(PostgresTenants(database), outside.new_id)
-        self.memories = Memories(settings, outside.clock)
+        self.memories = Memories(settings, outside)
         self.ledger = PostgresLedger(database)
         self.mailboxes = Mailboxes(settings, outside, database, self.accounts, _Sealer(self))
 

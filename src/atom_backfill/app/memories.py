@@ -8,7 +8,7 @@ from functools import partial
 from importlib import import_module
 from typing import cast
 
-from atom_backfill.clock import Clock
+from atom_backfill.app.outside import Outside
 from atom_backfill.errors import SignInNeededError
 from atom_backfill.http import HttpClient
 from atom_backfill.jobs.job import TenantId
@@ -23,11 +23,11 @@ OPENAI = "https://api.openai.com/v1"
 class Memories:
     """The one embedder of the process, and an open index for each tenant."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, outside: Outside) -> None:
         self._settings = settings
-        self._clock = clock
+        self._clock = outside.clock
         self._close: Callable[[], None] | None = None
-        self._embedder: Embedder | None = None
+        self._embedder = outside.embedder
         self._indexes: dict[TenantId, PassageIndex] = {}
         self._opening = asyncio.Lock()
 
