@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -209,6 +210,8 @@ def _open(base: httpx.URL, seconds: float, transport: httpx.AsyncBaseTransport |
             follow_redirects=False,
             cookies=no_cookies,
             headers={"accept-encoding": "gzip", "user-agent": "atom-backfill"},
+            # Plain http needs no authorities (40 ms to load); this context trusts none, so nothing is lost with them.
+            verify=True if base.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             trust_env=not _is_loopback(base.host),
             transport=transport,
         )
