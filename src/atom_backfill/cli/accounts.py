@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from atom_backfill.cli.arguments import MOMENT
 from atom_backfill.cli.command import Invocation, command, group
-from atom_backfill.cli.render import answer, line, note, shown, table
-from atom_backfill.cli.session import tenancies, with_app, with_tenancy
+from atom_backfill.cli.render import answer, duration, line, note, pairs, shown, table
+from atom_backfill.cli.session import patient_source, tenancies, with_app, with_tenancy
 from atom_backfill.errors import UsageError
 
 if TYPE_CHECKING:
@@ -79,6 +81,42 @@ def connect_outlook(
         return await connect_outlook(tenancy, app, user.strip(), note)
 
     _connected(call, with_tenancy(call, run))
+
+
+@command(
+    "estimate",
+    "estimate ines@lumen.example",
+    "estimate ines@lumen.example --since 2023-01-01 --folder Inbox --folder Projects/Atlas",
+)
+@click.argument("account")
+@click.option("--since", type=MOMENT, help="Mail received at or after this moment (default: from the beginning).")
+@click.option("--until", type=MOMENT, help="Mail received before this moment; a bare date is its midnight.")
+@click.option("--folder", "folders", multiple=True, metavar="NAME", help="In this folder (`all`: every); repeatable.")
+@click.pass_obj
+def estimate(
+    call: Invocation, account: str, since: datetime | None, until: datetime | None, folders: tuple[str, ...]
+) -> None:
+    """Count what a job would read, and say how long it would take and cost; nothing is stored or spent.
+
+    Counts come from the mailbox; the times assume between two free cores with a quick mailbox, and a busy core with a
+    slow one. Model tokens and dollars concern the graph lane alone, at list prices; null where there is none.
+    """
+    if since and until and since >= until:
+        raise UsageError("empty_range", "--since must be earlier than --until")
+
+    async def run(tenancy: Tenancy) -> dict[str, Any]:
+        from atom_backfill.backfill.estimate import quote, take_census
+        from atom_backfill.sources.accounts import MBOX, find_account
+        from atom_backfill.sources.ports import Window
+
+        found = await find_account(tenancy.accounts, account)
+        source = await patient_source(tenancy, found)
+        census = await take_census(source, Window(since, until), folders, tenancy.app.outside.clock.now())
+        settings = tenancy.app.settings
+        return quote(census, page_size=settings.page_size, model=settings.openai_model, local=found.kind == MBOX)
+
+    quoted = with_tenancy(call, run)
+    answer(call, quoted, lambda: _show_quote(quoted))
 
 
 @command("accounts", "accounts", "accounts --json --all-tenants")
@@ -152,6 +190,25 @@ def _of(tenancy: Tenancy) -> dict[str, Any]:
     return {"tenant_id": tenancy.id, "tenant": tenancy.name}
 
 
+def _show_quote(quoted: dict[str, Any]) -> None:
+    table(["FOLDER", "MESSAGES"], [[row["folder"], row["messages"]] for row in quoted["by_folder"]], right=[1])
+    line()
+    years = [[str(row["year"] or "no date"), row["messages"]] for row in quoted["by_year"]]
+    table(["YEAR", "MESSAGES"], years, right=[1])
+    line()
+    seconds, model = quoted["seconds"], quoted["llm"]
+    usd = "no price known" if model["usd"] is None else f"about ${model['usd']:.2f}"
+    tokens = f"{model['calls']:,} calls, {model['input_tokens']:,} tokens in, {model['output_tokens']:,} out"
+    pairs(
+        [
+            ("messages", quoted["messages"]),
+            ("requests", quoted["requests"]),
+            ("time", f"{duration(seconds['low'])} to {duration(seconds['high'])}"),
+            ("graph lane", f"{tokens}; {usd} with {model['model']}"),
+        ]
+    )
+
+
 def _show_accounts(found: list[dict[str, Any]], all_tenants: bool) -> None:
     if not found:
         note("No mailbox is connected yet: atom-backfill connect --help")
@@ -161,4 +218,4 @@ def _show_accounts(found: list[dict[str, Any]], all_tenants: bool) -> None:
     table(headings, [[account[name] for name in names] for account in found], right=[4])
 
 
-COMMANDS = (connect, accounts, disconnect)
+COMMANDS = (connect, accounts, disconnect, estimate)

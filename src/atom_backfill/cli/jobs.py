@@ -12,7 +12,7 @@ import click
 from atom_backfill.cli.arguments import MOMENT, USD
 from atom_backfill.cli.command import Invocation, command
 from atom_backfill.cli.render import answer, duration, line, note, pairs, shown, table
-from atom_backfill.cli.session import tenancies, with_app, with_tenancy
+from atom_backfill.cli.session import patient_source, tenancies, with_app, with_tenancy
 from atom_backfill.errors import AtomError, RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ async def _submit(tenancy: Tenancy, account: Account, wanted: Wanted) -> JobId:
         budget_usd=wanted.budget_usd,
         chunk_size=tenancy.app.settings.page_size,
     )
-    source = await tenancy.app.mailboxes.open(tenancy.id, account)
+    source = await patient_source(tenancy, account)
     return await submit(request, source, tenancy.control, outside.new_id)
 
 

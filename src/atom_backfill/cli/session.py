@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from atom_backfill.cli.command import Invocation
+from atom_backfill.cli.render import duration, note
 
 if TYPE_CHECKING:
     from atom_backfill.app.core import App, Tenancy
     from atom_backfill.settings import Settings, Source
+    from atom_backfill.sources.accounts import Account
+    from atom_backfill.sources.ports import MailSource
 
 T = TypeVar("T")
 
@@ -57,6 +60,17 @@ async def tenancies(app: App, *, every: bool) -> AsyncIterator[Tenancy]:
         return
     for tenant in await app.tenants.list():
         yield await app.tenant(str(tenant.id))
+
+
+async def patient_source(tenancy: Tenancy, account: Account) -> MailSource:
+    """Open an account's mailbox for somebody who waits: what a worker would try again later is tried again now."""
+    from atom_backfill.sources.patience import PatientSource
+
+    def waiting(seconds: float, reason: str) -> None:
+        note(f"{reason} Trying again in {duration(seconds)}.")
+
+    source = await tenancy.app.mailboxes.open(tenancy.id, account)
+    return PatientSource(source, tenancy.app.outside.clock, waiting)
 
 
 def quiet_logs(call: Invocation) -> None:

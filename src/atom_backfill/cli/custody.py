@@ -1,0 +1,86 @@
+"""The owner's rights: the balance of what lies at the source and what is stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from atom_backfill.cli.command import Invocation, command
+from atom_backfill.cli.render import answer, line, note, shown, table
+from atom_backfill.cli.session import patient_source, with_tenancy
+from atom_backfill.errors import UsageError
+
+if TYPE_CHECKING:
+    from atom_backfill.app.core import Tenancy
+
+Document = dict[str, Any]
+
+
+@command("balance", "balance", "balance ines@lumen.example --json")
+@click.argument("account", required=False)
+@click.pass_obj
+def balance(call: Invocation, account: str | None) -> int:
+    """Compare the mailbox, folder by folder, with what is stored, failed and left out on purpose.
+
+    The mailbox is walked by ids, not asked for its counters. Exit status 1 when something is unaccounted for, as it is
+    while a job is still reading.
+    """
+
+    async def run(tenancy: Tenancy) -> Document:
+        from atom_backfill.app.ledger import balance
+        from atom_backfill.sources.accounts import find_account
+
+        known = [each for each in await tenancy.accounts.list() if each.status != "disconnected"]
+        accounts = [await find_account(tenancy.accounts, account)] if account else known
+        if not accounts:
+            raise UsageError("no_accounts", "no mailbox is connected: atom-backfill connect --help")
+        return await balance(tenancy, accounts, lambda each: patient_source(tenancy, each))
+
+    ledger = with_tenancy(call, run)
+    answer(call, ledger, lambda: show_ledger(ledger))
+    if not ledger["balanced"] and not call.json:
+        note(
+            "Something is unaccounted for: see `jobs` for a job still at work, `failures`, or `start` for what is missing."
+        )
+    return 0 if ledger["balanced"] else 1
+
+
+def show_ledger(ledger: Document) -> None:
+    """Print a ledger for people, with the columns that have anything in them."""
+    folders = ledger["folders"]
+    reasons = (
+        [name for name in folders[0]["excluded"] if any(row["excluded"][name] for row in folders)] if folders else []
+    )
+    accounts = {row["address"] for row in folders}
+    headings = [
+        "FOLDER",
+        "AT SOURCE",
+        "STORED",
+        "FAILED",
+        *(name.upper().replace("_", " ") for name in reasons),
+        "DIFFERENCE",
+    ]
+    rows = [
+        [
+            row["folder"] if len(accounts) == 1 else f"{shown(row['address'])}: {row['folder']}",
+            row["at_source"],
+            row["stored"],
+            row["failed"],
+            *(row["excluded"][name] for name in reasons),
+            row["difference"],
+        ]
+        for row in folders
+    ]
+    numbers = range(1, len(headings))
+    rows.append(["in all", *(sum(row[column] for row in rows) for column in numbers)])
+    table(headings, rows, right=list(numbers))
+    line()
+    memory = ledger["memory"]
+    line(
+        f"Memory: {memory['passages']:,} passages of {memory['with_passages']:,} messages, {memory['orphans']:,} orphans."
+    )
+    line("It balances." if ledger["balanced"] else "It does not balance.")
+
+
+COMMANDS = (balance,)
