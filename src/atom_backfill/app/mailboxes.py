@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
 from pathlib import Path
+from uuid import UUID
 
 from atom_backfill.app.outside import Outside
 from atom_backfill.db.pool import Database
@@ -86,9 +87,12 @@ class Mailboxes:
             base = self._settings.graph_base_url
             signed_in = await sign_in_with_secret(self._login, clock, credentials, graph_base_url=base)
         address = user or signed_in.address
-        source = self._outlook(credentials, address, MemoryTokenCache(signed_in.cache), _Unlimited())
+        client = self._client(credentials, address, MemoryTokenCache(signed_in.cache), _Unlimited())
+        source = OutlookSource(client, clock, address=address)
         mailbox = await source.identify()
-        config = {"tenant": credentials.tenant, "client_id": credentials.client_id, "user": address}
+        # By id where there is one: it survives a change of address, and keeps addresses out of URLs.
+        user = mailbox.identity if _is_user_id(mailbox.identity) else address
+        config = {"tenant": credentials.tenant, "client_id": credentials.client_id, "user": user}
         secrets = {TOKEN_CACHE: signed_in.cache}
         if credentials.client_secret is not None:
             secrets[CLIENT_SECRET] = credentials.client_secret
@@ -134,15 +138,15 @@ class Mailboxes:
                 cache = self._token_cache(tenant, account.account_id)
                 if credentials.delegated and not (await cache.load()).text:
                     raise SignInNeededError("not_signed_in", f"Connect {account.address} again: it is not signed in.")
-                return self._outlook(credentials, config["user"], cache, self._permits(account))
+                client = self._client(credentials, config["user"], cache, self._permits(account))
+                return OutlookSource(client, self._outside.clock, address=account.address)
             case _:
                 raise BugError("unknown_kind", f"An account is of the unknown kind {account.kind!r}.")
 
-    def _outlook(self, credentials: Credentials, user: str, cache: TokenCache, permits: Permits) -> OutlookSource:
+    def _client(self, credentials: Credentials, user: str, cache: TokenCache, permits: Permits) -> GraphClient:
         clock, base = self._outside.clock, self._settings.graph_base_url
         tokens = OutlookTokens(self._login, cache, clock, credentials, graph_base_url=base)
-        client = GraphClient(self._graph, tokens, permits, clock, user=user, jitter=self._outside.rng.random)
-        return OutlookSource(client, clock, address=user)
+        return GraphClient(self._graph, tokens, permits, clock, user=user, jitter=self._outside.rng.random)
 
     def _token_cache(self, tenant: TenantId, account: AccountId) -> PostgresTokenCache:
         clock, new_id = self._outside.clock, self._outside.new_id
@@ -153,6 +157,13 @@ class Mailboxes:
         scope = f"app:{account.config['client_id']}" if by_app else f"mailbox:{account.account_id}"
         most, clock, new_id = self._settings.graph_concurrency, self._outside.clock, self._outside.new_id
         return PostgresPermits(self._database, account.account_id, scope, most, clock, new_id)
+
+
+def _is_user_id(identity: str) -> bool:
+    try:
+        return str(UUID(identity)) == identity.lower()
+    except ValueError:
+        return False
 
 
 class _Unlimited:
