@@ -189,6 +189,8 @@ class World:
 async def a_world(fresh: FreshDatabase) -> AsyncIterator[World]:
     """Make a world in a database, and see at its end that the neighbour's rows are what they were."""
     with psycopg.connect(fresh.superuser_url, autocommit=True, row_factory=dict_row) as admin:
+        # It blocks the event loop, so waiting for a transaction of the test itself would take for ever.
+        admin.execute("SET lock_timeout = '5s'")
         empty(admin)
         async with await Database.open(fresh.url) as database:
             await refuse_without_row_security(database)
