@@ -122,6 +122,7 @@ _LIST_SURE = phrases(
     r"""
     listinfo|(?:to|how to) unsubscri|unsubscribe (?:send|from|at|here|\||-|,)|mailing list\s*(?:-- )?\S{1,60}@
     \S{1,60}-(?:leave|unsubscribe|request)@|unsubscribe\S{0,40}@
+    (?:unsubscribe|abmelden|abbestellen|désabonner|disiscriverti|baja)\s?:?\s?[<(]?(?:https?://|www\.)
     """
 )
 _ADVERTISING_STEMS = stems(

@@ -30,8 +30,7 @@ def is_machine(message: Message) -> bool:
     if message.kind in (Kind.AUTO_REPLY, Kind.DELIVERY_REPORT):
         return True
     headers = header_map(message.headers)
-    submitted = headers.get("auto-submitted", "no").partition(";")[0].strip().lower()
-    return submitted not in ("", "no") or any(name in headers for name in _MACHINE_HEADERS)
+    return _submitted(headers) not in ("", "no") or any(name in headers for name in _MACHINE_HEADERS)
 
 
 def recognise_kind(headers: Iterable[tuple[str, str]], subject: str, from_address: str, content_type: str = "") -> Kind:
@@ -41,8 +40,7 @@ def recognise_kind(headers: Iterable[tuple[str, str]], subject: str, from_addres
     local = address_key(from_address).rpartition("@")[0]
     if "report-type=delivery-status" in content_type.replace('"', "").replace(" ", "") or _POSTMASTER.fullmatch(local):
         return Kind.DELIVERY_REPORT
-    submitted = found.get("auto-submitted", "").partition(";")[0].strip().lower()
-    if submitted == "auto-replied" or any(name in found for name in _AUTO_REPLY_HEADERS):
+    if _submitted(found) == "auto-replied" or any(name in found for name in _AUTO_REPLY_HEADERS):
         return Kind.AUTO_REPLY
     if found.get("precedence", "").strip().lower() == "auto_reply" or _AUTO_REPLY_SUBJECT.match(subject):
         return Kind.AUTO_REPLY
@@ -56,6 +54,11 @@ def header_map(headers: Iterable[tuple[str, str]]) -> Mapping[str, str]:
     for name, value in headers:
         found.setdefault(name.lower(), value)
     return found
+
+
+def _submitted(headers: Mapping[str, str]) -> str:
+    """Read the keyword of Auto-Submitted (RFC 3834), without parameters and comments."""
+    return re.split(r"[;(\s]", headers.get("auto-submitted", "").strip().lower(), maxsplit=1)[0]
 
 
 def _is_discussion(headers: Mapping[str, str]) -> bool:

@@ -115,7 +115,7 @@ class _Walk:
         length = len(text.rstrip())
         return Rendering(
             text[:length] + ("\n" if length else ""),
-            tuple(link for link in self._links if link.end <= length),
+            tuple(_trimmed(link, text) for link in self._links if link.end <= length),
             tuple(mark for mark in self._marks if mark.start < length),
             truncated=truncated,
         )
@@ -223,6 +223,14 @@ class _Walk:
             self._marks.append(Mark(kind, start, self._writer.at))
 
 
+def _trimmed(link: Link, text: str) -> Link:
+    """Begin a link at its first word rather than at the space or line end before it."""
+    start = link.start
+    while start < link.end - 1 and text[start] in _BEFORE_WORDS:
+        start += 1
+    return replace(link, start=start)
+
+
 def _is_data_row(row: LexborNode) -> bool:
     """Tell a row of data, kept on one line, from one that lays out a page; nested tables are refused at first sight."""
     if row.css_first("table, ul, ol, p + p, div + div, hr, br + br") is not None:
@@ -241,6 +249,7 @@ def _mark_of(attributes: Attributes) -> MarkKind | None:
     return next((kind for kind, pattern in _MARK_NAMES if pattern.search(names)), None)
 
 
+_BEFORE_WORDS = frozenset(" \n\t>|")
 _LONGEST_ROW = 400
 _DROPPED = words(
     """

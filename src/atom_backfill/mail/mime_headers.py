@@ -107,6 +107,8 @@ def read_addresses(value: str, limits: Limits, room: int) -> tuple[tuple[Address
     """
     addresses: list[Address] = []
     for raw in _split_addresses(value):
+        if not raw or raw.isspace():
+            continue
         if len(addresses) >= room:
             return tuple(addresses), True
         address = _read_address(raw, limits)

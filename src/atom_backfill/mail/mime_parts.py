@@ -80,14 +80,15 @@ class _Walk:
 
     def parts(self, part: Part, depth: int) -> Iterator[Part]:
         kind = part.content_type
-        boundary = part.decoder.get_boundary("") if kind.startswith("multipart/") else ""
-        if not boundary or depth >= self._limits.mime_depth:
-            self.truncated = self.truncated or bool(boundary)
-            if not boundary or depth < self._limits.mime_depth:
-                yield part
+        if not kind.startswith("multipart/"):
+            yield part
+            return
+        if depth >= self._limits.mime_depth:
+            self.truncated = True
             return
         default = "message/rfc822" if kind == "multipart/digest" else "text/plain"
-        pieces = list(_split(part.body, boundary, self._room))
+        boundary = part.decoder.get_boundary("")
+        pieces = list(_split(part.body, boundary, self._room)) if boundary else []
         if not pieces and (guess := _FIRST_DELIMITER.search(part.body)):
             pieces = list(_split(part.body, guess[1].decode("latin-1"), self._room))
         if not pieces:

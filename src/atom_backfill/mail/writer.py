@@ -139,7 +139,8 @@ class Writer:
         return "".join(self._parts)
 
     def _put(self, words: str) -> None:
-        head = "".join(self._prefixes) + self._bullet if self._newlines else " " if self._space else ""
+        between = " | " if self._cell else " " if self._space else ""
+        head = "".join(self._prefixes) + self._bullet if self._newlines else between
         self._bullet = "" if self._newlines else self._bullet
         self._raw(head + words)
         self._newlines = 0
