@@ -40,27 +40,17 @@ def balance(call: Invocation, account: str | None) -> int:
     ledger = with_tenancy(call, run)
     answer(call, ledger, lambda: show_ledger(ledger))
     if not ledger["balanced"] and not call.json:
-        note(
-            "Something is unaccounted for: see `jobs` for a job still at work, `failures`, or `start` for what is missing."
-        )
+        note("Something is unaccounted for: is a job at work (`jobs`)? Else `start ACCOUNT` reads what is missing.")
     return 0 if ledger["balanced"] else 1
 
 
 def show_ledger(ledger: Document) -> None:
     """Print a ledger for people, with the columns that have anything in them."""
     folders = ledger["folders"]
-    reasons = (
-        [name for name in folders[0]["excluded"] if any(row["excluded"][name] for row in folders)] if folders else []
-    )
+    reasons = list(dict.fromkeys(name for row in folders for name, count in row["excluded"].items() if count))
     accounts = {row["address"] for row in folders}
-    headings = [
-        "FOLDER",
-        "AT SOURCE",
-        "STORED",
-        "FAILED",
-        *(name.upper().replace("_", " ") for name in reasons),
-        "DIFFERENCE",
-    ]
+    headings = ["FOLDER", "AT SOURCE", "STORED", "FAILED", *(name.replace("_", " ").upper() for name in reasons)]
+    headings.append("DIFFERENCE")
     rows = [
         [
             row["folder"] if len(accounts) == 1 else f"{shown(row['address'])}: {row['folder']}",
@@ -76,10 +66,8 @@ def show_ledger(ledger: Document) -> None:
     rows.append(["in all", *(sum(row[column] for row in rows) for column in numbers)])
     table(headings, rows, right=list(numbers))
     line()
-    memory = ledger["memory"]
-    line(
-        f"Memory: {memory['passages']:,} passages of {memory['with_passages']:,} messages, {memory['orphans']:,} orphans."
-    )
+    passages, messages, orphans = (ledger["memory"][name] for name in ("passages", "with_passages", "orphans"))
+    line(f"Memory: {passages:,} passages of {messages:,} messages; {orphans:,} orphans.")
     line("It balances." if ledger["balanced"] else "It does not balance.")
 
 

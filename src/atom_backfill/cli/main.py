@@ -104,9 +104,9 @@ def cli() -> None:
 
 
 def _add_commands() -> None:
-    from atom_backfill.cli import accounts, control, custody, database, jobs, ops, search, work
+    from atom_backfill.cli import accounts, control, custody, database, demo, jobs, ops, search, simulate, work
 
-    for module in (ops, accounts, jobs, control, work, search, custody, database):
+    for module in (demo, ops, accounts, jobs, control, work, search, custody, database, simulate):
         for each in module.COMMANDS:
             cli.add_command(each)
 

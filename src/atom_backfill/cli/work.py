@@ -129,13 +129,15 @@ def _signals(act: Callable[[], object]) -> Iterator[list[signal.Signals]]:
         received.append(number)
         act()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
         loop.add_signal_handler(number, on, number)
     try:
         yield received
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)
 
 
 COMMANDS = (worker, run)

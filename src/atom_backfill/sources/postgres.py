@@ -67,6 +67,9 @@ class PostgresAccounts:
                     "config": Jsonb(connection.config),
                 },
             )
+            # What an earlier sign-in of another kind left behind would be taken for this one's.
+            keys = {"tenant": self._tenant, "owner": saved, "names": list(connection.secrets)}
+            await tx.execute(SQL["drop_other_secrets"], keys)
             for name, secret in connection.secrets.items():
                 sealed = self._sealer.seal(self._tenant, _row(saved, name), secret.encode())
                 keys = {"tenant": self._tenant, "owner": saved, "name": name, "sealed": sealed}

@@ -35,6 +35,10 @@ ON CONFLICT (tenant_id, owner_id, name) DO UPDATE SET sealed = excluded.sealed, 
 -- Sealed; the vault opens it.
 SELECT sealed, version FROM secrets WHERE tenant_id = %(tenant)s AND owner_id = %(owner)s AND name = %(name)s;
 
+-- name: drop_other_secrets
+-- A connection keeps its own secrets only.
+DELETE FROM secrets WHERE tenant_id = %(tenant)s AND owner_id = %(owner)s AND name <> ALL(%(names)s::text[]);
+
 -- name: drop_secrets
 -- Credentials are forgotten.
 DELETE FROM secrets WHERE tenant_id = %(tenant)s AND owner_id = %(owner)s;
