@@ -1,8 +1,9 @@
 """The child's side: `python -m atom_backfill.sandbox.child PARENT_PID MEMORY_BYTES ANSWER_BYTES`.
 
-Reads requests (function, payloads, CPU seconds each) from stdin and writes one answer an item to stdout, both as
-pickles with an eight-byte length before them. Ends with its parent, even when that is killed. Errors travel as words:
-a traceback could hold mail text, so only the kind of an unexpected error and the place in the code are told.
+Reads requests (function, payloads, CPU seconds each) from stdin and writes one answer an item to stdout, and after
+the last the memory it has used; all of them pickles with an eight-byte length before them. Ends with its parent, even
+when that is killed. Errors travel as words: a traceback could hold mail text, so only the kind of an unexpected error
+and the place in the code are told.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ def main(arguments: list[str]) -> None:
             for payload in payloads:
                 answers.write(_answer(function, payload, seconds, answer_bytes))
                 answers.flush()
+            answers.write(_frame(used_bytes()))
+            answers.flush()
 
 
 def die_with(parent: int) -> None:
@@ -57,6 +60,16 @@ def limit_memory(memory_bytes: int) -> None:
 
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def used_bytes() -> int:
+    """Return the most memory that this process has held, 0 where the platform does not tell."""
+    with contextlib.suppress(ImportError):
+        import resource
+
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1_024
+    return 0
 
 
 def _answer(function: Callable[[Any], Any], payload: object, seconds: float, answer_bytes: int) -> bytes:

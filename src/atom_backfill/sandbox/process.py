@@ -22,10 +22,14 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class SandboxLimits:
-    """What a child may use. `patience` is the wall time, in multiples of an item's CPU seconds, before it is killed."""
+    """What a child may use. `patience` is the wall time, in multiples of an item's CPU seconds, before it is killed.
+
+    A child that has held more than `retire_bytes` or read `items_per_child` is replaced by a fresh one.
+    """
 
     children: int = 1
     memory_bytes: int = 1_000_000_000
+    retire_bytes: int = 400_000_000
     answer_bytes: int = 64_000_000
     items_per_child: int = 20_000
     patience: float = 6.0
@@ -72,7 +76,7 @@ class Sandbox:
 
     async def give_back(self, child: _Child) -> None:
         """Keep a child for later, unless it has served its time."""
-        if self._closed or child.items >= self._limits.items_per_child:
+        if self._closed or child.items >= self._limits.items_per_child or child.used_bytes > self._limits.retire_bytes:
             await child.end()
         else:
             self._idle.append(child)
@@ -109,9 +113,10 @@ class _Run(Generic[P, R]):
             await child.ask(self._function, self._payloads[start:end], self._seconds)
             for _ in range(start, end):
                 self._answers.append(cast("R | SkipItemError", await child.answer(self._seconds)))
+            await child.finish(self._seconds)
         except _ChildGoneError as gone:
             await child.end()
-            return gone.verdict
+            return gone.verdict if len(self._answers) < end else None
         except BaseException:
             await child.end()
             raise
@@ -132,6 +137,7 @@ class _Child:
         self._process = process
         self._limits = limits
         self.items = 0
+        self.used_bytes = 0
 
     @classmethod
     async def start(cls, limits: SandboxLimits) -> _Child:
@@ -147,7 +153,11 @@ class _Child:
             stderr=DEVNULL,
         )
         child = cls(process, limits)
-        await child._send(sys.path)
+        try:
+            await child._send(sys.path)
+        except BaseException:
+            await child.end()
+            raise
         return child
 
     @property
@@ -158,6 +168,19 @@ class _Child:
         await self._send((function, list(payloads), seconds))
 
     async def answer(self, seconds: float) -> object:
+        """Receive the answer to one item."""
+        word, *rest = await self._receive(seconds)
+        self.items += 1
+        if word == DONE:
+            return rest[0]
+        code, message, stage, detail = rest
+        return SkipItemError(code, message, stage=stage, detail=detail)
+
+    async def finish(self, seconds: float) -> None:
+        """Receive what stands after the last answer."""
+        self.used_bytes = await self._receive(seconds)
+
+    async def _receive(self, seconds: float) -> Any:
         stdout = self._process.stdout
         assert stdout is not None
         try:
@@ -165,16 +188,11 @@ class _Child:
                 length = LENGTH.unpack(await stdout.readexactly(LENGTH.size))[0]
                 if length > self._limits.answer_bytes + 1_000:
                     raise _ChildGoneError(_verdict("parse_too_large"))
-                word, *rest = pickle.loads(await stdout.readexactly(length))  # noqa: S301 - from our own child
+                return pickle.loads(await stdout.readexactly(length))  # noqa: S301 - from our own child
         except TimeoutError:
             raise _ChildGoneError(_verdict("parse_timeout")) from None
         except asyncio.IncompleteReadError:
             raise _ChildGoneError(_verdict(await self._cause())) from None
-        self.items += 1
-        if word == DONE:
-            return rest[0]
-        code, message, stage, detail = rest
-        return SkipItemError(code, message, stage=stage, detail=detail)
 
     async def end(self) -> None:
         """Kill the child and free its pipes."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -85,6 +86,22 @@ async def test_the_child_is_kept_between_calls_and_replaced_after_its_items() ->
     await box.aclose()
     assert first == second
     assert third[0] not in first
+
+
+async def test_a_child_that_has_grown_is_replaced() -> None:
+    box = Sandbox(SandboxLimits(retire_bytes=1))
+    first = await box.map(hostile.whereabouts, [0, 0])
+    second = await box.map(hostile.whereabouts, [0])
+    await box.aclose()
+    assert first[0] == first[1]
+    assert second[0] not in first
+
+
+async def test_a_child_killed_from_outside_costs_no_item(sandbox: Sandbox) -> None:
+    (pid,) = await sandbox.map(hostile.whereabouts, [0])
+    assert isinstance(pid, int)
+    os.kill(pid, signal.SIGKILL)
+    assert await codes(sandbox, ["a", "b"]) == ["A", "B"]
 
 
 async def test_calls_at_once_share_the_children(sandbox: Sandbox) -> None:
