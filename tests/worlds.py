@@ -5,7 +5,8 @@ Emptying a database takes 5 ms and making one 250 ms, so a world is made anew in
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -133,6 +134,16 @@ class World:
             " error, lease_until, run_at - atom_now() AS waits FROM sync_chunks WHERE id = %(chunk)s",
             chunk=chunk,
         )
+
+    async def until(self, true: Callable[[], object], *, within_s: float = 10.0) -> None:
+        """Return once something is true of the database; TimeoutError after `within_s`."""
+        async with asyncio.timeout(within_s):
+            while not true():  # noqa: ASYNC110 - what would set an event is the code under test
+                await asyncio.sleep(0.005)
+
+    async def until_state(self, chunk: ChunkId, state: str) -> None:
+        """Return once a chunk is in a state."""
+        await self.until(lambda: self.chunk_row(chunk)["state"] == state)
 
     def rows(self, statement: LiteralString, **values: Any) -> list[Row]:
         """Read as superuser."""
