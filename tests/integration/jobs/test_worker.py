@@ -229,7 +229,7 @@ async def test_a_lost_lease_stops_the_handler_and_nothing_is_settled(world: Worl
         finally:
             stopped.set()
 
-    scene = Scene(world, until_cancelled)
+    scene = Scene(world, until_cancelled, options={"concurrency": 1})
     with capture_logs() as logs:
         async with scene.running():
             await scene.begun.wait()
