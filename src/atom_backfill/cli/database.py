@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -75,6 +74,8 @@ def shell(call: Invocation) -> int:
     """Open psql as the read-only operator role."""
 
     async def run(app: App) -> int:
+        import asyncio
+
         from atom_backfill.db.programs import find_psql
 
         program = find_psql(app.settings.postgres_bin)

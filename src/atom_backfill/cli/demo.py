@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import select
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,8 +11,8 @@ from atom_backfill.cli.command import Invocation, command
 from atom_backfill.cli.custody import show_ledger
 from atom_backfill.cli.render import line, note, write_json
 from atom_backfill.cli.search import show_results
-from atom_backfill.cli.session import quiet_logs
-from atom_backfill.errors import NeedsOwnerError
+from atom_backfill.cli.session import quiet_logs, run_async
+from atom_backfill.cli.signals import on_signals
 
 if TYPE_CHECKING:
     from atom_backfill.app.core import Tenancy
@@ -32,15 +21,13 @@ if TYPE_CHECKING:
 
 USER = "sample@example.com"
 SEARCHES = (
-    "Why was the metal body for the gauge abandoned?",
-    "fraud attempt with a changed bank account",
-    "What caused the night-time failure of the customer dashboard?",
-    "rent review Granary Wharf lease",
-    "Wer bezahlt den Schaden nach dem Winter?",
+    "Postgres stopped because the volume was full",
+    "pitting under the stainless clamp after the salt spray test",
+    "how much did the insurance pay for the buoy",
+    "why did the Swedish candidate turn us down",
+    "who pays for the ice damage in Wittrum",
+    "ロット 24-03 フィルター",
 )
-SIMULATOR_STARTS_S = 60.0
-_KEPT = ("ATOM_POSTGRES_BIN", "ATOM_THREADS")
-"""Settings of the user's that also hold for the demo."""
 
 Document = dict[str, Any]
 
@@ -51,14 +38,16 @@ Document = dict[str, Any]
 @click.pass_obj
 def demo(call: Invocation, mails: int, keep: bool) -> int:
     """Read a simulated mailbox of invented mail, search it, and balance it; leaves nothing behind."""
+    from atom_backfill.cli.stage import stage
+
     quiet_logs(call)
-    with _terminated_as_interrupted(), _temporary_home() as home, _simulator(home, mails) as url:
-        settings = _settings(home, url)
-        with _database_gone_afterwards(settings):
-            return asyncio.run(_run(call, settings, url, keep))
+    with stage(mails) as settings:
+        return run_async(_run(call, settings, keep))
 
 
-async def _run(call: Invocation, settings: Settings, url: str, keep: bool) -> int:
+async def _run(call: Invocation, settings: Settings, keep: bool) -> int:
+    import asyncio
+
     from atom_backfill.app.connecting import Registration, connect_outlook
     from atom_backfill.app.core import open_app
     from atom_backfill.app.ledger import balance
@@ -68,8 +57,8 @@ async def _run(call: Invocation, settings: Settings, url: str, keep: bool) -> in
         tenancy = await app.tenant()
         registration = Registration("example.com", "demo", "demo")
         account = await connect_outlook(tenancy, registration, USER, note)
-        note(f"Connected {account.address} at {url}, a simulated Outlook. Reading it:")
-        job = await work_on(call, tenancy, await _start(tenancy, account))
+        note(f"Connected {account.address} at {settings.login_base_url}, a simulated Outlook. Reading it:")
+        job = await work_on(Invocation(debug=call.debug), tenancy, await _start(tenancy, account))
         searches = [await _search(tenancy, text) for text in SEARCHES]
         source = await app.mailboxes.open(tenancy.id, account)
 
@@ -84,7 +73,9 @@ async def _run(call: Invocation, settings: Settings, url: str, keep: bool) -> in
         if keep:
             await app.keep_up()
             _tell_how_to_use(settings)
-            await asyncio.Event().wait()
+            stop = asyncio.Event()
+            with on_signals(stop.set):
+                await stop.wait()
     return 0 if job["status"] == "completed" and ledger["balanced"] else 1
 
 
@@ -118,81 +109,6 @@ def _tell_how_to_use(settings: Settings) -> None:
     note(f"  export ATOM_HOME={settings.home} ATOM_GRAPH_BASE_URL={settings.graph_base_url}")
     note(f"  export ATOM_LOGIN_BASE_URL={settings.login_base_url}")
     note('  atom-backfill search "salt spray pitting"')
-
-
-def _settings(home: Path, url: str) -> Settings:
-    from atom_backfill.settings import load_settings
-
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    here = {"ATOM_HOME": str(home), "ATOM_GRAPH_BASE_URL": f"{url}/v1.0", "ATOM_LOGIN_BASE_URL": url}
-    return load_settings(kept | here, home)[0]
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Clean up after SIGTERM and a closed terminal as after Ctrl-C."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _temporary_home() -> Iterator[Path]:
-    home = Path(tempfile.mkdtemp(prefix="atom-demo-"))
-    try:
-        yield home
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
-
-
-@contextmanager
-def _database_gone_afterwards(settings: Settings) -> Iterator[None]:
-    from atom_backfill.app.core import embedded_server
-
-    try:
-        yield
-    finally:
-        # Its files may lie outside the home, where the account that runs it can reach them.
-        embedded_server(settings).destroy()
-
-
-@contextmanager
-def _simulator(home: Path, mails: int) -> Iterator[str]:
-    """Run the Graph simulator over a sample mailbox, as a child in a group of its own, which no Ctrl-C reaches."""
-    data = home / "mailbox"
-    subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "atom_simulators.sample", str(data), "--mails", str(mails)],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    with subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "atom_simulators.graph", "--data", str(data)],
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-        text=True,
-    ) as child:
-        try:
-            yield _url_of(child)
-        finally:
-            child.terminate()
-
-
-def _url_of(child: subprocess.Popen[str]) -> str:
-    assert child.stdout is not None
-    ready, _, _ = select.select([child.stdout], [], [], SIMULATOR_STARTS_S)
-    said = child.stdout.readline() if ready else ""
-    if not said:
-        raise NeedsOwnerError(
-            "simulator_failed", "the simulated Outlook did not start; run `atom-backfill simulate graph`"
-        )
-    return str(json.loads(said)["url"])
 
 
 COMMANDS = (demo,)

@@ -122,7 +122,11 @@ def watch(call: Invocation, job: str, until_done: bool) -> int:
     async def run(tenancy: Tenancy) -> Document:
         return await _watch(call, tenancy, await tenancy.jobs.resolve(job))
 
-    return ended(call, with_tenancy(call, run))
+    try:
+        return ended(call, with_tenancy(call, run))
+    except KeyboardInterrupt:
+        note("The job goes on without being watched.")
+        raise
 
 
 def show_job(job: Document) -> None:

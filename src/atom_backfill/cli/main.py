@@ -11,9 +11,10 @@ from contextlib import suppress
 import click
 
 from atom_backfill.cli.command import PROGRAM, Group, Invocation
+from atom_backfill.cli.signals import INTERRUPTED
 from atom_backfill.errors import AtomError
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
+FAILED, USAGE = 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from atom_backfill.cli.command import Invocation, command, group
 from atom_backfill.cli.render import answer, harmless, line, note, pairs, shown, table
-from atom_backfill.cli.session import quiet_logs, settings_of, with_app
+from atom_backfill.cli.session import quiet_logs, run_async, settings_of, with_app
 
 if TYPE_CHECKING:
     from atom_backfill.access.tenants import Tenant
@@ -54,7 +53,7 @@ def doctor(call: Invocation) -> int:
 
         return await examine(settings, Outside())
 
-    checks = asyncio.run(run())
+    checks = run_async(run())
     names = ("name", "status", "detail", "fix")
     listed = [{name: getattr(check, name) for name in names} for check in checks]
     answer(call, {"checks": listed}, lambda: _show_checks(listed))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from atom_backfill.cli.command import Invocation
 from atom_backfill.cli.render import duration, note
@@ -30,6 +29,13 @@ def settings_of(call: Invocation) -> tuple[Settings, tuple[Source, ...]]:
     return (replace(settings, tenant=call.tenant) if call.tenant else settings), sources
 
 
+def run_async(action: Coroutine[Any, Any, T]) -> T:
+    """Run one action to its end; Ctrl-C cancels it and becomes KeyboardInterrupt once it has cleaned up."""
+    import asyncio  # 60 ms, which `--help` need not wait for
+
+    return asyncio.run(action)
+
+
 def with_app(call: Invocation, action: Callable[[App], Awaitable[T]], *, logs: Callable[[], None] | None = None) -> T:
     """Do something with the opened product. `logs` sets logging up, if not for people."""
     settings, _ = settings_of(call)
@@ -41,7 +47,7 @@ def with_app(call: Invocation, action: Callable[[App], Awaitable[T]], *, logs: C
         async with open_app(settings) as app:
             return await action(app)
 
-    return asyncio.run(run())
+    return run_async(run())
 
 
 def with_tenancy(call: Invocation, action: Callable[[Tenancy], Awaitable[T]]) -> T:

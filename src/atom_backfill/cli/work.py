@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,9 +11,12 @@ from atom_backfill.cli.command import Invocation, command
 from atom_backfill.cli.jobs import Document, ended
 from atom_backfill.cli.render import note
 from atom_backfill.cli.session import settings_of, with_app, with_tenancy
+from atom_backfill.cli.signals import INTERRUPTED, on_signals
 from atom_backfill.errors import RefusedError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from atom_backfill.app.core import App, Tenancy
     from atom_backfill.jobs.job import JobId, Lane
 
@@ -43,14 +43,16 @@ def worker(call: Invocation, lanes: tuple[Lane, ...], concurrency: int, drain: b
     """
 
     async def run(app: App) -> int:
+        import asyncio
+
         from atom_backfill.app.work import run_worker, worker_name
         from atom_backfill.jobs.worker import WorkerOptions
 
         stop = asyncio.Event()
         options = WorkerOptions(worker_name(app), lanes=lanes, concurrency=concurrency, drain=drain)
-        with _signals(stop.set) as received:
+        with on_signals(stop.set) as received:
             await run_worker(app, stop, options)
-        return 130 if signal.SIGINT in received else 0
+        return INTERRUPTED if signal.SIGINT in received else 0
 
     settings, _ = settings_of(call)
 
@@ -83,6 +85,8 @@ async def work_on(call: Invocation, tenancy: Tenancy, job: JobId, concurrency: i
 
     Raises RefusedError where it is paused, KeyboardInterrupt after draining when a signal came.
     """
+    import asyncio
+
     from atom_backfill.cli.live import display, follow
 
     found = await tenancy.jobs.job(job)
@@ -93,7 +97,7 @@ async def work_on(call: Invocation, tenancy: Tenancy, job: JobId, concurrency: i
             screen.show(found)
             return found
         following = asyncio.create_task(follow(tenancy.jobs, job, screen, tenancy.app.outside.clock))
-        with _signals(following.cancel) as received:
+        with on_signals(following.cancel) as received:
             await _serve_while(tenancy.app, following, concurrency)
     if received:
         note(f"Stopped; everything read so far is stored. To go on: atom-backfill run {str(job)[:8]}")
@@ -103,6 +107,8 @@ async def work_on(call: Invocation, tenancy: Tenancy, job: JobId, concurrency: i
 
 async def _serve_while(app: App, following: asyncio.Task[Any], concurrency: int) -> None:
     """Be a worker while a task runs; then drain."""
+    import asyncio
+
     from atom_backfill.app.work import run_worker, worker_name
     from atom_backfill.jobs.worker import WorkerOptions
 
@@ -115,29 +121,6 @@ async def _serve_while(app: App, following: asyncio.Task[Any], concurrency: int)
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
         await working
-
-
-@contextmanager
-def _signals(act: Callable[[], object]) -> Iterator[list[signal.Signals]]:
-    """Call `act` when the process is told to stop, and note by which signal; a second one stops it at once."""
-    loop = asyncio.get_running_loop()
-    received: list[signal.Signals] = []
-
-    def on(number: signal.Signals) -> None:
-        if received:
-            raise SystemExit(130)
-        received.append(number)
-        act()
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        loop.add_signal_handler(number, on, number)
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler)
 
 
 COMMANDS = (worker, run)

@@ -1,0 +1,96 @@
+"""What a demo stands on: a home, a simulated Outlook and a database of its own, all gone when it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from atom_backfill.app.core import embedded_server
+from atom_backfill.errors import NeedsOwnerError
+from atom_backfill.settings import Settings, load_settings
+
+SIMULATOR_STARTS_S = 60.0
+_KEPT = ("ATOM_POSTGRES_BIN", "ATOM_THREADS")
+"""Settings of the user's that also hold for the demo."""
+
+
+@contextmanager
+def stage(mails: int) -> Iterator[Settings]:
+    """Set everything up, with a sample mailbox of that many mails; yields the settings that lead to it.
+
+    SIGTERM and a closed terminal clean up like Ctrl-C. Raises NeedsOwnerError where the simulator does not start.
+    """
+    with _terminated_as_interrupted(), _temporary_home() as home, _simulator(home, mails) as url:
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        here = {"ATOM_HOME": str(home), "ATOM_GRAPH_BASE_URL": f"{url}/v1.0", "ATOM_LOGIN_BASE_URL": url}
+        settings, _ = load_settings(kept | here, home)
+        try:
+            yield settings
+        finally:
+            # Its files may lie outside the home, where the account that runs it can reach them.
+            embedded_server(settings).destroy()
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Clean up after SIGTERM and a closed terminal as after Ctrl-C."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _temporary_home() -> Iterator[Path]:
+    home = Path(tempfile.mkdtemp(prefix="atom-demo-"))
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def _simulator(home: Path, mails: int) -> Iterator[str]:
+    """Run the Graph simulator over a sample mailbox, as a child in a group of its own, which no Ctrl-C reaches."""
+    data = home / "mailbox"
+    subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "atom_simulators.sample", str(data), "--mails", str(mails)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    with subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "atom_simulators.graph", "--data", str(data)],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    ) as child:
+        try:
+            yield _url_of(child)
+        finally:
+            child.terminate()
+
+
+def _url_of(child: subprocess.Popen[str]) -> str:
+    assert child.stdout is not None
+    ready, _, _ = select.select([child.stdout], [], [], SIMULATOR_STARTS_S)
+    said = child.stdout.readline() if ready else ""
+    if not said:
+        raise NeedsOwnerError(
+            "simulator_failed", "the simulated Outlook did not start; run `atom-backfill simulate graph`"
+        )
+    return str(json.loads(said)["url"])
