@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from atom_backfill.mail.bulk import is_bulk, is_machine
 from atom_backfill.mail.digest import Digest
-from atom_backfill.mail.door import Limits
+from atom_backfill.mail.door import DOOR, Limits
 from atom_backfill.mail.findings import find
 from atom_backfill.mail.html import RENDERER, looks_like_html, render_html, render_plain
 from atom_backfill.mail.message import Message
@@ -15,7 +15,7 @@ from atom_backfill.mail.quotes import CUTTER, Circumstances, cut_quotes
 from atom_backfill.mail.references import subject_purpose
 from atom_backfill.mail.writer import Rendering
 
-CLEANER = f"clean-r{RENDERER}-q{CUTTER}-p{MOST_TOKENS}"
+CLEANER = f"clean-d{DOOR}-r{RENDERER}-q{CUTTER}-p{MOST_TOKENS}"
 """Names everything that shapes passages; another name is another generation of the memory."""
 
 

@@ -10,6 +10,9 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+DOOR = 1
+"""Raised whenever the same text would be repaired differently."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

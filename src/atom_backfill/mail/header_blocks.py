@@ -100,7 +100,7 @@ def label_role(bare: str) -> str:
         cut = bare.find("：", 0, 20)
     if cut < 1:
         return ""
-    return _LABELS.get(bare[:cut].strip(" *_\t|").lower(), "")
+    return _LABELS.get(bare[:cut].strip(" *_\t|\u00a0\u202f").lower(), "")
 
 
 def _rule(bare: str) -> bool | None:

@@ -54,6 +54,8 @@ def _introduction(lines: list[Line], blocks: HeaderBlocks, at: int) -> tuple[Run
 def _is_marked(lines: list[Line], at: int) -> bool:
     """Tell whether the next words carry quote marks; marks of another kind than `>` are recognised on the way."""
     after = next_filled(lines, at)
+    if after < len(lines) and _LEFT_OUT.fullmatch(lines[after].bare):
+        after = next_filled(lines, after + 1)
     if after >= len(lines):
         return False
     if lines[after].depth:
@@ -112,4 +114,5 @@ def _breaks(above: Line, line: Line) -> bool:
 
 _MOST_INTRODUCTIONS = 1_000
 _LONGEST_QUOTATION = 1_000
+_LEFT_OUT = re.compile(r"[\[(<]?\s?(?:\.{2,}|…|snip\w*|cut)\s?[\])>]?", re.IGNORECASE)
 _FOREIGN_MARK = re.compile(r"(?:\||\]|\}|--\]|%|:|#|[A-Z][A-Za-z]{0,3}[>|\]])(?:\s|(?=\w))")

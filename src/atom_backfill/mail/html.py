@@ -23,7 +23,7 @@ Undo = list[Callable[[], None]]
 
 def looks_like_html(text: str) -> bool:
     """Tell whether a body declared as text is an HTML document all the same."""
-    return bool(_DOCUMENT.match(text))
+    return "</" in text and bool(_DOCUMENT.match(text))
 
 
 def has_markup(text: str) -> bool:

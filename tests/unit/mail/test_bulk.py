@@ -29,7 +29,11 @@ def test_mail_to_many_who_should_not_answer_is_bulk(headers: Headers) -> None:
     [
         (),
         (("List-Post", "<mailto:gate@lists.lumen.example>"), ("List-Unsubscribe", "<mailto:x@lumen.example>")),
-        (("List-Id", "<gate.lumen.example>"), ("List-Archive", "<https://x>"), ("List-Unsubscribe", "<mailto:x@y.zz>")),
+        (
+            ("List-Id", "<gate.lumen.example>"),
+            ("List-Archive", "<https://x>"),
+            ("List-Unsubscribe", "<mailto:x@y.test>"),
+        ),
         (("Precedence", "list"), ("List-Id", "<gate.lumen.example>")),
     ],
 )

@@ -15,7 +15,7 @@ from digests import assert_sound
 
 PIECES = [
     "words and more", "> old words", ">> older", "-- ", "Ines", "Regards,", "On 3 Mar 2026, Tomasz wrote:",
-    "From: a@b.cc", "Sent: Monday", "To: b@c.dd", "Subject: x", "----- Original Message -----",
+    "From: a@b.test", "Sent: Monday", "To: b@c.test", "Subject: x", "----- Original Message -----",
     "---------- Forwarded message ---------", "________________________________", "unsubscribe here",
     "This e-mail is confidential.", "begin 644 x", "end", "-----BEGIN PGP MESSAGE-----",
     "https://lumen.example/a", "mara@lumen.example", "+44 20 7946 0301", "3 March 2026", "420 EUR", "", " ",
@@ -25,7 +25,7 @@ TAGS = [
     "<p>", "</p>", "<div style='display:none'>", "</div>", "<br>", "<blockquote>", "</blockquote>",
     "<table><tr><td>", "</table>", "<a href='https://lumen.example/b'>", "</a>", "<ul><li>", "<pre>", "</pre>",
     "<!--", "-->", "<script>", "&nbsp;", "&#0;", "<img alt='😀'>", "<div class='gmail_signature'>",
-    "<span style='color:#fff'>", "<", ">", "<x@y.zz>",
+    "<span style='color:#fff'>", "<", ">", "<x@y.test>",
 ]  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=20), max_size=25).map("\n".join)
 HTML = st.lists(st.sampled_from(TAGS) | st.sampled_from(PIECES), max_size=40).map("".join)
@@ -80,7 +80,7 @@ def test_the_cleaner_names_its_parts() -> None:
 
 HOSTILE = [
     ">", "> ", ">\n", "-", "_" * 30 + "\n", "@", "a@", "a.", "1 ", "1,", "+1 ", "(1)", "http://", "www.", "$1",
-    "€1 ", "é", "日", "\u0301", "On x wrote:\n", "On 1.1.2026 x@y.zz wrote:\n", "On 1.1.2026 x wrote:\n| a\n",
+    "€1 ", "é", "日", "\u0301", "On x wrote:\n", "On 1.1.2026 x@y.test wrote:\n", "On 1.1.2026 x wrote:\n| a\n",
     "On 1.1.2026 x wrote:\n  a\n", "a:\n", "To: x,\n", "From: a\nSent: b\nTo: c\n", "-- \n", "Thanks,\n",
     "Bob\n", "12/12/2026 12:12\n", "----- Forwarded by x\n", "begin 644 x\n", "-----BEGIN PGP MESSAGE-----\n",
     "unsubscribe ", "confidential intended recipient ", "March 2026 ", "2026-", "\n",
