@@ -13,17 +13,12 @@ from atom_backfill.errors import NotFoundError, UsageError
 from atom_backfill.mail.door import repair_line
 from atom_backfill.memory.ports import Embedder, Filter, Hit, Mode, PassageIndex
 from atom_backfill.search.ports import Coverage, Headlines, KnownFolder, Reach
-from atom_backfill.search.rank import Group, Known, Ranked, Weights, rank
+from atom_backfill.search.rank import Group, Known, Ranked, rank
 from atom_backfill.search.snippets import snippet
 
 LONGEST_QUERY = 2000
 MOST_RESULTS = 200
 EVERY_FOLDER = "all"
-WEIGHTS: Mapping[Mode, Weights] = {
-    "hybrid": Weights(semantic=1.0, text=1.0),
-    "semantic": Weights(semantic=1.0, text=0.0),
-    "text": Weights(semantic=0.0, text=1.0),
-}
 _FIRST_FETCH, _SECOND_FETCH = 200, 2000
 """Passages asked of each leg; the second time where the first were too few: long threads, copies, old generations."""
 
@@ -105,9 +100,7 @@ class Searcher:
                 self._nearest(vector, narrowed, size), self._by_words(question, text, narrowed, size)
             )
             headlines, known = await self._known({hit.message_id for hit in (*meant, *worded)})
-            ranked = rank(
-                meant, worded, known, weights=WEIGHTS[question.mode], group=question.group, limit=question.limit
-            )
+            ranked = rank(text, meant, worded, known, group=question.group, limit=question.limit)
             if len(ranked) >= question.limit or max(len(meant), len(worded)) < size:
                 break
         return ranked, headlines

@@ -1,19 +1,37 @@
-"""Two rankings into one: fused by rank, collapsed to messages, copies shown once, threads grouped. Pure."""
+"""Two rankings into one: fused by rank, collapsed to messages, copies shown once, threads grouped. Pure.
+
+Which leg to trust depends on the query: somebody who remembers a mail's words is served by words, somebody who asks a
+question by meaning. So the semantic leg weighs more the fewer of the query's words any one mail holds, and a mail that
+holds most of them rises. The settings were tuned on one half of labelled queries; on the other they answered 0.99 of
+the known items, 0.77 of the questions and 0.57 of the reply queries in the first ten, where words alone answered 1.00,
+0.69 and 0.50 and vectors alone 0.76, 0.69 and 0.50 (bench/quality_search.py).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import Literal, TypeVar
 from uuid import UUID
 
 from atom_backfill.memory.ports import Hit
+from atom_backfill.search.words import telling_stems
 
 Group = Literal["thread", "message"]
 _T = TypeVar("_T")
 
-DAMPING = 20
-"""The k of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009)."""
+DAMPING = 5
+"""The k of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009). Their 60, for pools of many systems, let
+what both legs find middling push out what one finds first."""
+FEW_WORDS, MOST_WORDS = 0.4, 0.8
+"""Shares of the query's words in one mail, between which the semantic weight falls from most to least."""
+MOST_SEMANTIC, LEAST_SEMANTIC = 2.0, 0.7
+"""Weights of the semantic leg beside 1 of the words leg."""
+ALL_WORDS_BONUS = 0.1
+"""For a mail that holds all the query's words, nothing for one that holds half: two thirds of a leg's first place."""
+READ_PER_LEG = 60
+"""Messages whose passages are compared with the query's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +42,6 @@ class Known:
     thread_id: str
     internet_message_id: str
     folders: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """How much each leg counts; 0 leaves it out."""
-
-    semantic: float
-    text: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +65,23 @@ class Ranked:
 
 
 def rank(
+    query: str,
     semantic: Sequence[Hit],
     text: Sequence[Hit],
     known: Mapping[UUID, Known],
     *,
-    weights: Weights,
     group: Group = "message",
     limit: int = 10,
 ) -> list[Ranked]:
-    """Fuse both legs, best first; what the record does not know, or knows in another generation, is left out."""
+    """Fuse both legs, best first; what the record does not know, or knows in another generation, is left out.
+
+    With one leg empty the other's order stands, as in the modes `semantic` and `text`.
+    """
     by_meaning, by_words = _messages(semantic, known), _messages(text, known)
+    held = _shares_held(query, by_meaning, by_words) if by_meaning and by_words else {}
+    weight = _semantic_weight(max((held.get(message, 0.0) for message in list(by_words)[:3]), default=0.0))
     found = [
-        _ranked(message, known[message], by_meaning.get(message), by_words.get(message), weights)
+        _ranked(known[message], by_meaning.get(message), by_words.get(message), weight, held.get(message, 0.0))
         for message in by_words | by_meaning
     ]
     found.sort(key=lambda result: (-result.score, str(result.message_id)))
@@ -87,15 +102,30 @@ def _messages(hits: Iterable[Hit], known: Mapping[UUID, Known]) -> dict[UUID, Hi
     return best
 
 
-def _ranked(message: UUID, known: Known, meant: Hit | None, worded: Hit | None, weights: Weights) -> Ranked:
-    by_meaning = weights.semantic / (DAMPING + meant.rank) if meant else 0.0
-    by_words = weights.text / (DAMPING + worded.rank) if worded else 0.0
+def _shares_held(query: str, *legs: Mapping[UUID, Hit]) -> dict[UUID, float]:
+    """Tell, of the first messages of each leg, which share of the query's words their passage holds."""
+    asked = telling_stems(query)
+    shares: dict[UUID, float] = {}
+    for message, hit in chain.from_iterable(islice(leg.items(), READ_PER_LEG) for leg in legs):
+        share = len(asked & telling_stems(f"{hit.subject}\n{hit.text}")) / max(1, len(asked))
+        shares[message] = max(share, shares.get(message, 0.0))
+    return shares
+
+
+def _semantic_weight(held: float) -> float:
+    fallen = min(1.0, max(0.0, (held - FEW_WORDS) / (MOST_WORDS - FEW_WORDS)))
+    return MOST_SEMANTIC + fallen * (LEAST_SEMANTIC - MOST_SEMANTIC)
+
+
+def _ranked(known: Known, meant: Hit | None, worded: Hit | None, semantic_weight: float, held: float) -> Ranked:
+    by_meaning = semantic_weight / (DAMPING + meant.rank) if meant else 0.0
+    by_words = 1.0 / (DAMPING + worded.rank) if worded else 0.0
     passage = worded if by_words >= by_meaning else meant
     assert passage is not None, "no leg has found it"
     return Ranked(
-        message_id=message,
+        message_id=passage.message_id,
         thread_id=known.thread_id,
-        score=by_meaning + by_words,
+        score=by_meaning + by_words + ALL_WORDS_BONUS * max(0.0, 2 * held - 1),
         semantic_rank=meant.rank if meant else None,
         text_rank=worded.rank if worded else None,
         passage=passage,

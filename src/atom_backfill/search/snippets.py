@@ -7,12 +7,11 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from atom_backfill.search.words import WORD, stem
+
 MOST_CHARS = 240
 ELLIPSIS = "…"
 
-_WORD = re.compile(r"[^\W_]+")
-_STEM = 5
-"""Letters of a longer word that must agree: `invoice` shows why `invoicing` was found, in most languages."""
 _WORD_REACH = 24
 _JOINER = "\u200d"
 _SKIN_TONES = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
@@ -43,14 +42,9 @@ def snippet(query: str, text: str, subject: str = "") -> str:
 
 
 def _matches(query: str, line: str) -> list[_Match]:
-    wanted = {_stem(word) for word in _WORD.findall(query)}
-    found = (_Match(word.start(), word.end(), _stem(word.group())) for word in _WORD.finditer(line))
+    wanted = {stem(word) for word in WORD.findall(query)}
+    found = (_Match(word.start(), word.end(), stem(word.group())) for word in WORD.finditer(line))
     return [match for match in found if match.stem in wanted]
-
-
-def _stem(word: str) -> str:
-    bare = "".join(c for c in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(c))
-    return bare if len(bare) <= _STEM else bare[:_STEM]
 
 
 def _best_start(matches: Sequence[_Match], line: str) -> int:
