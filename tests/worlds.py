@@ -181,7 +181,7 @@ class World:
         """Read everything of a tenant, table by table."""
         return {
             table: self.rows(
-                f"SELECT to_jsonb(t) AS row FROM {table} t WHERE tenant_id = %(tenant)s ORDER BY 1::text",  # type: ignore[arg-type]
+                f"SELECT to_jsonb(t) AS row FROM {table} t WHERE tenant_id = %(tenant)s ORDER BY t::text",  # type: ignore[arg-type]
                 tenant=tenant,
             )
             for table in self.tenant_tables()
