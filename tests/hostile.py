@@ -43,3 +43,7 @@ def scaled(factor: int, payload: int) -> int:
 
 def whereabouts(payload: object) -> int:
     return os.getpid()
+
+
+def variable(name: str) -> str | None:
+    return os.environ.get(name)

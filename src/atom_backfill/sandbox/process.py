@@ -143,6 +143,7 @@ class _Child:
     async def start(cls, limits: SandboxLimits) -> _Child:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # or a module in the working folder would be run in place of one of Python's
             "-m",
             "atom_backfill.sandbox.child",
             str(os.getpid()),
@@ -151,6 +152,7 @@ class _Child:
             stdin=PIPE,
             stdout=PIPE,
             stderr=DEVNULL,
+            env=_environment(),
         )
         child = cls(process, limits)
         try:
@@ -220,6 +222,14 @@ class _Child:
     async def _cause(self) -> str:
         status = await self._process.wait()
         return "parse_timeout" if status == -getattr(signal, "SIGPROF", 0) else "parse_crash"
+
+
+def _environment() -> dict[str, str]:
+    """Give the child what an interpreter needs, and none of the secrets: it reads hostile input."""
+    kept = {"PATH", "HOME", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "SYSTEMROOT"}
+    return {
+        name: value for name, value in os.environ.items() if name in kept or name.startswith(("LC_", "LANG", "PYTHON"))
+    }
 
 
 def _verdict(code: str) -> SkipItemError:

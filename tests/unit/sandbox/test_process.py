@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -126,6 +127,21 @@ async def test_a_closed_sandbox_leaves_no_child() -> None:
     assert isinstance(pid, int)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+async def test_a_module_in_the_working_folder_does_not_run_in_the_child(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "struct.py").write_text("import os\nos._exit(3)\n")
+    monkeypatch.chdir(tmp_path)
+    assert await codes(sandbox, ["a"]) == ["A"]
+
+
+async def test_the_child_is_given_no_secret(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = ["ATOM_MASTER_KEY", "ATOM_OPENAI_API_KEY", "DATABASE_URL", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY"]
+    for name in secrets:
+        monkeypatch.setenv(name, "secret")
+    assert await sandbox.map(hostile.variable, [*secrets, "PATH"]) == [*(None for _ in secrets), os.environ["PATH"]]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")
