@@ -62,6 +62,15 @@ def checked_words(column: str) -> set[str]:
     return {word for check in checks for word in re.findall(r"'(\w+)'", check)}
 
 
+def events() -> set[str]:
+    """Return the texts of log lines; what is filled in stands as `N`."""
+    calls = [node for _, tree in _trees(SOURCE) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    logged = [
+        call for call in calls if call.args and re.search(r"log\.(?:info|warning|error|exception)$", _dotted(call))
+    ]
+    return {_event(call.args[0]) for call in logged}
+
+
 def sentences() -> list[re.Pattern[str]]:
     """Return every text of the source that has words in it, as a pattern: what is filled in matches anything."""
     nodes = [node for _, tree in _trees(SOURCE) for node in ast.walk(tree)]
@@ -116,6 +125,16 @@ def _texts(node: ast.AST) -> Iterator[str]:
 
 def _called(node: ast.Call) -> str:
     return node.func.id if isinstance(node.func, ast.Name) else ""
+
+
+def _dotted(node: ast.Call) -> str:
+    return ast.unparse(node.func)
+
+
+def _event(node: ast.expr) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "N" for part in node.values)
+    return str(node.value) if isinstance(node, ast.Constant) else ""
 
 
 def _names_in(node: ast.AST) -> set[str]:

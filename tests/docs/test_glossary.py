@@ -67,6 +67,13 @@ def test_every_word_for_what_sets_the_pace_is_documented() -> None:
     assert words - _marked(table) == set()
 
 
+def test_every_log_line_is_documented() -> None:
+    page = (DOCS / "howto" / "operate.md").read_text("utf-8")
+    events = source_words.events()
+    assert "Fetched N records" in events
+    assert {event for event in events if f"`{event}`" not in page} == set()
+
+
 def test_every_word_is_defined_once() -> None:
     defined = re.findall(r"^\| ((?:\*\*[\w' -]+\*\*(?:, )?)+) \|", GLOSSARY, re.MULTILINE)
     words = [word for cell in defined for word in re.findall(r"\*\*([^*]+)\*\*", cell)]
