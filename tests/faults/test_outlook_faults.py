@@ -255,7 +255,7 @@ async def test_a_corrupt_item_is_isolated_wherever_it_lies(tmp_path: Path, place
         assert Counter(ids) == Counter(IDS) - Counter([IDS[place]])
         assert [(item.source_id, item.code) for item in unreadable] == [(IDS[place], "item_corrupt")]
         assert len(world.requests()) < 40
-        assert sum(found.clock.slept) < 30
+        assert sum(found.clock.slept) < 8, "only the first page that holds it is worth waiting for"
 
 
 async def test_several_corrupt_items_side_by_side_are_each_told(tmp_path: Path) -> None:

@@ -81,7 +81,8 @@ class WindowReader:
             self._walks.begin(listing.key)
         at = Position(listing.window, listing.asked) if link is None else read_link(link)
         until = self._clock.monotonic() + PATIENCE_SECONDS
-        return await self._page_or_less(listing, self._walks.limited(listing.key, at), until, ATTEMPTS)
+        tries = self._walks.tries(listing.key, ATTEMPTS)
+        return await self._page_or_less(listing, self._walks.limited(listing.key, at), until, tries)
 
     async def message(self, source_id: SourceId) -> RawItem:
         """Read one message. Raises SkipItemError where it alone cannot be given."""
@@ -107,7 +108,9 @@ class WindowReader:
             if self._clock.monotonic() > until:
                 self._walks.remember_size(listing.key, at.size)
                 raise failure
-            if failure.code not in ("server_error", "item_corrupt"):  # overload wants time, a corrupt item does not
+            corrupt = failure.code in ("server_error", "item_corrupt")
+            self._walks.suspect(listing.key, corrupt=corrupt)
+            if not corrupt:  # overload wants time, a corrupt item does not
                 await self._clock.sleep(FIRST_PAUSE)
             at = at.smaller()
             try:
@@ -158,6 +161,7 @@ class WindowReader:
         if not listing.whole:
             raise failure
         listed = _items(await self._ask(listing, at, PLACE_FIELDS, ATTEMPTS))[:1]
+        self._walks.suspect(listing.key, corrupt=False)
         items: list[Any] = []
         unreadable: list[Unreadable] = []
         for entry in listed:

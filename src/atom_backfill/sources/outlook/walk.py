@@ -105,6 +105,14 @@ class Walks:
         """Keep a smaller page size for the next call; None once it is no longer needed."""
         self._of(key).size = size
 
+    def suspect(self, key: tuple[object, ...], *, corrupt: bool) -> None:
+        """Note that a page did not work which smaller ones did: a corrupt item must be near; or that it is found."""
+        self._of(key).corrupt_near = corrupt
+
+    def tries(self, key: tuple[object, ...], usual: int) -> int:
+        """Return how often to try a page: once where it may hold an item that cannot be had however long one waits."""
+        return 1 if self._of(key).corrupt_near else usual
+
     def limited(self, key: tuple[object, ...], position: Position) -> Position:
         """Return the position with the page size that the walk had to come down to."""
         size = self._of(key).size
@@ -123,6 +131,7 @@ class _Walk:
     came_from: dict[str, str]
     size: int | None = None
     gave_up: bool = False
+    corrupt_near: bool = False
 
 
 def _skip_of(url: str) -> int:
