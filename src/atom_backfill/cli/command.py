@@ -39,6 +39,7 @@ class Group(click.Group):
     """A group of commands with the shared options."""
 
     command_class = Command
+    group_class = type
 
     def __init__(self, name: str, *, examples: Sequence[str] = (), **about: Any) -> None:
         super().__init__(name, **about)

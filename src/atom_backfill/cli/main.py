@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from contextlib import suppress
 import click
 
 from atom_backfill.cli.command import PROGRAM, Group, Invocation
+from atom_backfill.cli.render import flush
 from atom_backfill.cli.signals import INTERRUPTED
 from atom_backfill.errors import AtomError
 
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with cli.make_context(PROGRAM, given, obj=call) as context:
             status = cli.invoke(context)
-        sys.stdout.flush()
+        flush()
     except BaseException as error:  # noqa: BLE001 - the process's edge
         return _told(error, call)
     return int(status or 0)
@@ -57,9 +57,7 @@ def _told(error: BaseException, call: Invocation) -> int:
             _say("interrupted")
             return INTERRUPTED
         case BrokenPipeError():
-            # Whoever read stdout has had enough; the interpreter's own flush at exit must not complain.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+            return 0  # whoever read stdout has had enough
         case SystemExit():
             return error.code if isinstance(error.code, int) else FAILED
         case _:

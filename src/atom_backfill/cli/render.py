@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
+from io import StringIO
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any
 from uuid import UUID
 
 from atom_backfill.cli.command import Invocation
+from atom_backfill.errors import NeedsOwnerError
 
 NOTHING = "–"
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -32,13 +37,20 @@ def write_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document on a line of its own."""
     plain = (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
     text = json.dumps(document, ensure_ascii=plain, default=_jsonable, allow_nan=False)
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    line(text)
+    flush()
 
 
 def line(text: str = "") -> None:
-    """Print a line of data for people."""
-    sys.stdout.write(text + "\n")
+    """Print a line of data. Raises NeedsOwnerError where it cannot be written."""
+    with _writing():
+        sys.stdout.write(text + "\n")
+
+
+def flush() -> None:
+    """Have everything printed so far written. Raises NeedsOwnerError where it cannot be."""
+    with _writing():
+        sys.stdout.flush()
 
 
 def note(text: str) -> None:
@@ -64,10 +76,10 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: S
         )
     for row in rows:
         shape.add_row(*(Text(shown(cell)) for cell in row))
-    console = Console(file=sys.stdout, width=None if terminal else _NO_TERMINAL_WIDTH, highlight=False)
-    with console.capture() as drawn:
-        console.print(shape)
-    for each in drawn.get().splitlines():
+    width = get_terminal_size().columns if terminal else _NO_TERMINAL_WIDTH
+    drawn = StringIO()
+    Console(file=drawn, width=width, force_terminal=terminal, highlight=False).print(shape)
+    for each in drawn.getvalue().splitlines():
         line(each.rstrip())
 
 
@@ -117,6 +129,18 @@ def duration(seconds: float | None) -> str:
         return f"{whole} s"
     minutes, hours = whole // 60 % 60, whole // 3600
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s"
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # What is left in the buffer must not be tried again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise NeedsOwnerError("stdout_unwritable", f"The answer could not be written: {error.strerror}.") from error
 
 
 def _jsonable(value: object) -> object:
