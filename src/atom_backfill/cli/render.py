@@ -68,12 +68,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: S
     terminal = sys.stdout.isatty()
     shape = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for number, heading in enumerate(headings):
-        shape.add_column(
-            heading,
-            justify="right" if number in right else "left",
-            no_wrap=True,
-            overflow="ellipsis" if terminal else "ignore",
-        )
+        shape.add_column(heading, justify="right" if number in right else "left", no_wrap=True)
     for row in rows:
         shape.add_row(*(Text(shown(cell)) for cell in row))
     width = get_terminal_size().columns if terminal else _NO_TERMINAL_WIDTH

@@ -54,8 +54,8 @@ def test_a_text_keeps_its_lines() -> None:
 def test_json_is_one_line_with_every_kind_of_value(capsys: pytest.CaptureFixture[str]) -> None:
     some_id = UUID(int=1)
     write_json({
-        "when": NOON, "id": some_id, "path": Path("/x"), "usd": Decimal("2.50"), "status": JobStatus.RUNNING, "t": (1, 2),
-        "text": "Größe 寸 \x1b",
+        "when": NOON, "id": some_id, "path": Path("/x"), "usd": Decimal("2.50"), "status": JobStatus.RUNNING,
+        "t": (1, 2), "text": "Größe 寸 \x1b",
     })  # fmt: skip
     out = capsys.readouterr().out
     assert out.count("\n") == 1
