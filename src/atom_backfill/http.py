@@ -69,7 +69,7 @@ class HttpClient:
         body_limit: int = BODY_LIMIT,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self.base = _parse_base(base_url)
+        self.base = parse_base(base_url)
         self._total_seconds = total_seconds
         self._body_limit = body_limit
         self._client = _open(self.base, total_seconds, transport)
@@ -139,6 +139,19 @@ class HttpClient:
         return BugError("http_unknown", f"Calling {self.base.host} failed in an unknown way.", detail=repr(type(error)))
 
 
+def parse_base(base_url: str) -> httpx.URL:
+    """Read a base URL. Raises UsageError for one that is not https (http on loopback), or has a user or a query."""
+    try:
+        base = httpx.URL(base_url)
+    except (httpx.InvalidURL, ValueError) as error:
+        _refuse_base(base_url, error)
+    if base.scheme not in _DEFAULT_PORTS or not base.host or base.userinfo or base.query or base.fragment:
+        _refuse_base(base_url)
+    if base.scheme == "http" and not _is_loopback(base.host):
+        raise UsageError("plain_http", f"{base.host} is not a loopback address: write its URL with https.")
+    return base
+
+
 def read_json(body: bytes, host: str) -> Any:
     """Read a JSON body as leniently as is harmless. Raises RetryLaterError `bad_answer` where there is none.
 
@@ -183,18 +196,6 @@ def _seconds_until(date: str, now: datetime) -> float:
 
 def _no_number(_: str) -> None:
     return None
-
-
-def _parse_base(base_url: str) -> httpx.URL:
-    try:
-        base = httpx.URL(base_url)
-    except (httpx.InvalidURL, ValueError) as error:
-        _refuse_base(base_url, error)
-    if base.scheme not in _DEFAULT_PORTS or not base.host or base.userinfo or base.query or base.fragment:
-        _refuse_base(base_url)
-    if base.scheme == "http" and not _is_loopback(base.host):
-        raise UsageError("plain_http", f"{base.host} is not a loopback address: write its URL with https.")
-    return base
 
 
 def _refuse_base(base_url: str, cause: Exception | None = None) -> NoReturn:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from platformdirs import user_data_path
 
 from atom_backfill.errors import UsageError
+from atom_backfill.http import parse_base
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,14 @@ class Settings:
     """What the product is set to. Field names are the variables' names without ATOM_, in lower case."""
 
     home: Path
-    database_url: str | None
-    direct_url: str | None
+    database_url: str | None = field(repr=False)
+    direct_url: str | None = field(repr=False)
     postgres_bin: Path | None
     memory_uri: str
     tenant: str
     log: str
     log_level: str
-    master_key: str | None
+    master_key: str | None = field(repr=False)
     graph_base_url: str
     login_base_url: str
     graph_concurrency: int
@@ -56,7 +58,7 @@ class Settings:
     openai_base_url: str
     openai_model: str
     openai_embedding_model: str
-    openai_api_key: str | None
+    openai_api_key: str | None = field(repr=False)
     threads: int
     body_characters: int
     parse_memory_mb: int
@@ -67,25 +69,33 @@ def load_settings(environment: Mapping[str, str], folder: Path) -> tuple[Setting
 
     Raises UsageError that names every mistake with its fix.
     """
-    dotenv = {name: value for name, value in dotenv_values(folder / ".env").items() if value is not None}
+    mistakes: list[str] = []
+    dotenv = _read_dotenv(folder / ".env", mistakes)
     values: dict[str, Any] = {}
     sources: list[Source] = []
-    mistakes: list[str] = []
     for setting in SETTINGS:
         text, origin = _lookup(setting, environment, dotenv)
         try:
-            values[_field(setting)] = setting.read(text)
+            values[_field(setting.variable)] = setting.read(text)
         except ValueError as error:
             mistakes.append(f"{setting.variable}: {error} (from {origin})")
-        shown = "•••" if setting.secret and text else _without_password(text)
-        sources.append(Source(setting, shown, origin))
-    unknown = [name for name in environment if name.startswith("ATOM_") and name not in _KNOWN]
-    mistakes += [f"{name}: there is no such setting; `atom-backfill settings` lists them" for name in sorted(unknown)]
+        sources.append(Source(setting, "•••" if setting.secret and text else _without_password(text), origin))
+    mistakes += _mistyped({*environment, *dotenv})
+    if values.get("direct_url") and not values.get("database_url"):
+        mistakes.append("ATOM_DIRECT_URL: it is of no use without DATABASE_URL; set both, or neither")
     if mistakes:
         raise UsageError("bad_settings", "The settings do not work:\n  " + "\n  ".join(mistakes))
-    if not values["memory_uri"]:
-        values["memory_uri"] = str(values["home"] / "memory")
-    return Settings(**{field.name: values[field.name] for field in fields(Settings)}), tuple(sources)
+    values["memory_uri"] = values["memory_uri"] or str(values["home"] / "memory")
+    return Settings(**{each.name: values[each.name] for each in fields(Settings)}), tuple(sources)
+
+
+def _read_dotenv(path: Path, mistakes: list[str]) -> dict[str, str]:
+    try:
+        return {name: value for name, value in dotenv_values(path).items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        mistakes.append(f"the file {path.absolute()} cannot be read: {reason}")
+        return {}
 
 
 def _lookup(setting: Setting, environment: Mapping[str, str], dotenv: Mapping[str, str]) -> tuple[str, str]:
@@ -96,25 +106,41 @@ def _lookup(setting: Setting, environment: Mapping[str, str], dotenv: Mapping[st
     return setting.default, "default"
 
 
-def _field(setting: Setting) -> str:
-    return setting.variable.removeprefix("ATOM_").lower()
+def _mistyped(names: Iterable[str]) -> list[str]:
+    """Find names that must have been meant for ours. Others that begin with ATOM_ are another program's."""
+    ours = {_field(setting.variable): setting.variable for setting in SETTINGS}
+    strange = sorted(name for name in names if name.startswith("ATOM_") and name not in ours.values())
+    meant = {name: get_close_matches(_field(name), ours, n=1, cutoff=0.8) for name in strange}
+    return [f"{name}: there is no such setting; did you mean {ours[near[0]]}?" for name, near in meant.items() if near]
+
+
+def _field(variable: str) -> str:
+    return variable.removeprefix("ATOM_").lower()
 
 
 def _without_password(text: str) -> str:
-    """Mask the password of a URL."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return text
-    return text.replace(f":{parts.password}@", ":•••@") if parts.password else text
+    """Mask a URL's password, also one that ought to have been percent-encoded, and one in the query."""
+    text = re.sub(r"(?<=://)([^:@/]*):.*@", r"\1:•••@", text)
+    return re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1•••", text)
 
 
 def _path(text: str) -> Path:
-    return Path(text).expanduser().absolute() if text else user_data_path("atom-backfill", appauthor=False)
+    return _optional_path(text) or user_data_path("atom-backfill", appauthor=False)
 
 
 def _optional_path(text: str) -> Path | None:
-    return Path(text).expanduser().absolute() if text else None
+    try:
+        return Path(text).expanduser().absolute() if text else None
+    except RuntimeError:
+        raise ValueError("there is no such user's home; write the whole path") from None
+
+
+def _memory(text: str) -> str:
+    if re.match(r"s3://[^/]", text):
+        return text.rstrip("/")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text):
+        raise ValueError("must be a folder or s3://bucket/path")
+    return str(_optional_path(text) or "")
 
 
 def _optional(text: str) -> str | None:
@@ -128,11 +154,10 @@ def _database(text: str) -> str | None:
 
 
 def _endpoint(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an address like https://host/path")
-    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-        raise ValueError("plain http is accepted for loopback addresses only; use https")
+    try:
+        parse_base(text)
+    except UsageError as error:
+        raise ValueError(error.message) from None
     return text.rstrip("/")
 
 
@@ -160,7 +185,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("ATOM_DIRECT_URL", "The same database without a pooler, for LISTEN; unset: DATABASE_URL.", "", _database),
     Setting("ATOM_POSTGRES_BIN", "Programs of another PostgreSQL for the embedded server.", "", _optional_path),
     Setting(
-        "ATOM_MEMORY_URI", "Where the LanceDB datasets lie: a folder or s3://…; unset: memory/ in the home.", "", str
+        "ATOM_MEMORY_URI",
+        "Where the LanceDB datasets lie: a folder or s3://…; unset: memory/ in the home.",
+        "",
+        _memory,
     ),
     Setting("ATOM_TENANT", "Tenant that commands act for.", "local", str),
     Setting("ATOM_LOG", "Log form: json or text.", "json", _one_of("json", "text")),
@@ -206,4 +234,3 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("ATOM_PARSE_MEMORY_MB", "Memory that reading one page may take.", "1024", _whole(128, 65536)),
 )
-_KNOWN = {setting.variable for setting in SETTINGS}
