@@ -168,15 +168,15 @@ def ended(call: Invocation, job: Document) -> int:
 async def _watch(call: Invocation, tenancy: Tenancy, job: JobId) -> Document:
     from atom_backfill.cli.live import display, follow
 
-    address = await _address(tenancy, job)
-    with display(as_json=call.json, title=f"{address}, job {str(job)[:8]}") as screen:
-        return await follow(tenancy.jobs, job, screen, tenancy.app.outside.clock)
+    with display(as_json=call.json, title=await title_of(tenancy, job)) as screen:
+        return await follow(lambda: tenancy.jobs.job(job), screen, tenancy.app.outside.clock)
 
 
-async def _address(tenancy: Tenancy, job: JobId) -> str:
+async def title_of(tenancy: Tenancy, job: JobId) -> str:
+    """Name a job for people: its account's address, and the beginning of its id."""
     account_id = (await tenancy.jobs.job(job))["account_id"]
     known = {str(account.account_id): account.address for account in await tenancy.accounts.list()}
-    return shown(known.get(account_id, account_id))
+    return f"{shown(known.get(account_id, account_id))}, job {str(job)[:8]}"
 
 
 def _start_one(call: Invocation, account: str, wanted: Wanted, watching: bool) -> int:

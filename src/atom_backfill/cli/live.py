@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from atom_backfill.cli.render import duration, harmless, note, shown, write_json
+from atom_backfill.errors import RetryLaterError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
 
-    from atom_backfill.backfill.reader import JobReader
     from atom_backfill.clock import Clock
-    from atom_backfill.jobs.job import JobId
 
 LOOK_EVERY_S = 0.5
 LINE_EVERY_S = 5.0
+LONGEST_SILENCE_S = 60.0
 _ENDED = ("completed", "failed", "cancelled")
 _PASSING = ("rate_per_s", "eta_s", "last_heartbeat")
 """What changes by itself while nothing happens."""
@@ -35,13 +35,23 @@ class Screen(Protocol):
         ...
 
 
-async def follow(reader: JobReader, job: JobId, screen: Screen, clock: Clock) -> Document:
-    """Show a job until it has ended; returns it as it is then."""
+async def follow(read: Callable[[], Awaitable[Document]], screen: Screen, clock: Clock) -> Document:
+    """Show a job until it has ended; returns it as it is then. `read` looks at the job.
+
+    Raises RetryLaterError where the database has not answered for a minute.
+    """
+    seen_at = clock.monotonic()
     while True:
-        now = await reader.job(job)
-        screen.show(now)
-        if now["status"] in _ENDED:
-            return now
+        try:
+            now = await read()
+        except RetryLaterError:
+            if clock.monotonic() - seen_at > LONGEST_SILENCE_S:
+                raise
+        else:
+            seen_at = clock.monotonic()
+            screen.show(now)
+            if now["status"] in _ENDED:
+                return now
         await clock.sleep(LOOK_EVERY_S)
 
 

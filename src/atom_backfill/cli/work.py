@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atom_backfill.cli.command import Invocation, command
-from atom_backfill.cli.jobs import Document, ended
+from atom_backfill.cli.jobs import Document, ended, title_of
 from atom_backfill.cli.render import note
 from atom_backfill.cli.session import settings_of, with_app, with_tenancy
 from atom_backfill.cli.signals import INTERRUPTED, on_signals
@@ -92,11 +92,11 @@ async def work_on(call: Invocation, tenancy: Tenancy, job: JobId, concurrency: i
     found = await tenancy.jobs.job(job)
     if found["status"] == "paused":
         raise RefusedError("job_paused", f"the job is paused: atom-backfill resume {str(job)[:8]}")
-    with display(as_json=call.json, title=f"job {str(job)[:8]}") as screen:
+    with display(as_json=call.json, title=await title_of(tenancy, job)) as screen:
         if found["status"] not in ("pending", "running"):
             screen.show(found)
             return found
-        following = asyncio.create_task(follow(tenancy.jobs, job, screen, tenancy.app.outside.clock))
+        following = asyncio.create_task(follow(lambda: tenancy.jobs.job(job), screen, tenancy.app.outside.clock))
         with on_signals(following.cancel) as received:
             await _serve_while(tenancy.app, following, concurrency)
     if received:
