@@ -71,6 +71,12 @@ def events() -> set[str]:
     return {_event(call.args[0]) for call in logged}
 
 
+def fault_points() -> set[str]:
+    """Return the names of the steps at which tests let a process die."""
+    calls = [node for _, tree in _trees(SOURCE) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {text for call in calls if _dotted(call).endswith(".reached") for text in _texts(call.args[0])}
+
+
 def sentences() -> list[re.Pattern[str]]:
     """Return every text of the source that has words in it, as a pattern: what is filled in matches anything."""
     nodes = [node for _, tree in _trees(SOURCE) for node in ast.walk(tree)]

@@ -67,6 +67,12 @@ def test_every_word_for_what_sets_the_pace_is_documented() -> None:
     assert words - _marked(table) == set()
 
 
+def test_every_fault_point_is_documented() -> None:
+    points = source_words.fault_points()
+    assert {"claimed", "committed"} <= points
+    assert points - _marked((DOCS / "delivery.md").read_text("utf-8")) == set()
+
+
 def test_every_log_line_is_documented() -> None:
     page = (DOCS / "howto" / "operate.md").read_text("utf-8")
     events = source_words.events()
