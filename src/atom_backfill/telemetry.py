@@ -1,7 +1,7 @@
 """Structured logs: JSON lines on stderr, ids and numbers only.
 
 Nothing that mail says gets in: no subject, address, body, token or key. An exception is logged as its place and kind,
-without its text, since libraries like to quote what they choked on.
+without its text, since libraries like to quote what they choked on; and what a library warns of as its name and place.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
-from typing import Any, Literal
+from contextlib import suppress
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 
@@ -33,14 +34,41 @@ def configure(log_format: Format, level: str = "info") -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Unfailing(sys.stderr))),
         cache_logger_on_first_use=False,
     )
+    logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING, force=True)
+
+
+class _Libraries(logging.Handler):
+    """Passes on that a library has warned, and where, without its words."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        place = f"{record.filename}:{record.lineno}"
+        structlog.get_logger().log(
+            record.levelno, "library", logger=record.name, place=place, exc_info=record.exc_info or None
+        )
+
+
+class _Unfailing:
+    """A stream that cannot fail: a full disk or a closed pipe under the log must not stop the work."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def _place_of_error(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Replace an exception by its kind and the places it passed."""
-    error = event.pop("exc_info", None)
+    told = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if told is True else told[1] if isinstance(told, tuple) else told
     if isinstance(error, BaseException):
         event["at"] = [f"{f.filename.rpartition('/')[2]}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)]
         event["exception"] = type(error).__name__
