@@ -9,6 +9,7 @@ import pytest
 
 import source_words
 from atom_backfill.mail.digest import SegmentKind
+from atom_backfill.mail.door import Limits
 
 DOCS = source_words.ROOT / "docs"
 GLOSSARY = (DOCS / "glossary.md").read_text("utf-8")
@@ -38,6 +39,27 @@ def test_every_note_is_documented() -> None:
     notes = source_words.notes()
     assert "body_truncated" in notes
     assert notes - _marked(GLOSSARY) - _marked(ERRORS) == set()
+
+
+@pytest.mark.parametrize(
+    ("note", "limit"),
+    [
+        ("body_truncated", "body_characters"),
+        ("subject_truncated", "subject_characters"),
+        ("recipients_truncated", "recipients"),
+        ("references_truncated", "references"),
+        ("headers_truncated", "header_bytes"),
+        ("headers_truncated", "header_lines"),
+        ("parts_truncated", "mime_parts"),
+        ("parts_truncated", "mime_depth"),
+        ("passages_capped", "passages"),
+        ("findings_capped", "findings"),
+        ("findings_capped", "links"),
+    ],
+)
+def test_the_limits_are_those_of_the_door(note: str, limit: str) -> None:
+    [row] = re.findall(rf"^\| `{note}` \|.*$", GLOSSARY, re.MULTILINE)
+    assert re.search(rf"\b{getattr(Limits(), limit):,}\b", row)
 
 
 def test_every_segment_kind_is_documented() -> None:
