@@ -53,12 +53,14 @@ def content_hash(*parts: str) -> str:
 
 
 def _derived(*parts: str) -> UUID:
-    value = int.from_bytes(_hash(*parts))
-    value = value & ~(0xF << 76) | 8 << 76  # RFC 9562 version 8: made of what the maker likes
-    value = value & ~(0x3 << 62) | 2 << 62
-    return UUID(int=value)
+    return UUID(int=int.from_bytes(_hash(*parts)) & _FREE_BITS | _VERSION)
 
 
 def _hash(*parts: str) -> bytes:
     # JSON strings tell the parts apart and are plain ASCII: an odd id must not stop its page.
     return hashlib.blake2b(",".join(map(encode_basestring_ascii, parts)).encode(), digest_size=16).digest()
+
+
+_VERSION = 8 << 76 | 2 << 62
+"""RFC 9562 version 8: made of what the maker likes."""
+_FREE_BITS = (1 << 128) - 1 & ~(0xF << 76 | 0x3 << 62)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -33,7 +33,7 @@ async def write_messages(tx: Transaction, lease: Lease, messages: Sequence[Store
     rows = [_jsonb(message_row(stored), "participants", "attachments") for stored in ordered]
     await tx.executemany(SQL["insert_message"], [keys | row for row in rows])
     await tx.executemany(SQL["insert_body"], [keys | _jsonb(body_row(stored), "segments") for stored in ordered])
-    found = [_plain(row) for stored in ordered for row in entity_rows(stored)]
+    found = [row for stored in ordered for row in entity_rows(stored)]
     return await tx.execute(SQL["insert_entities"], keys | {"rows": Jsonb(found)})
 
 
@@ -181,7 +181,3 @@ def uuid_range(prefix: str, what: str) -> tuple[UUID, UUID]:
 
 def _jsonb(row: dict[str, Any], *columns: str) -> dict[str, Any]:
     return row | {column: Jsonb(row[column]) for column in columns}
-
-
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: str(value) if isinstance(value, UUID) else value for name, value in row.items()}

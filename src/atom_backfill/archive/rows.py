@@ -89,20 +89,20 @@ def body_row(stored: Stored) -> dict[str, Any]:
 
 
 def entity_rows(stored: Stored) -> Iterable[dict[str, Any]]:
-    """Yield one row of `discovered_entities` for each finding; the same finding twice is one row."""
-    seen: set[UUID] = set()
+    """Yield one row of `discovered_entities`, as JSON, for each finding; the same finding twice is one row."""
+    message, seen = stored.message_id.hex, set[str]()
     for finding in stored.digest.findings:
-        identity = entity_id(stored.message_id, finding.entity_type, finding.key, finding.field, finding.start)
+        identity = entity_id(stored.message_id, finding.entity_type, finding.key, finding.field, finding.start).hex
         if identity in seen:
             continue
         seen.add(identity)
         properties: dict[str, Any] = dict(finding.properties)
-        properties |= {"key": finding.key, "field": finding.field}
+        properties["key"], properties["field"] = finding.key, finding.field
         if finding.start is not None:
-            properties |= {"start": finding.start, "end": finding.end}
+            properties["start"], properties["end"] = finding.start, finding.end
         yield {
             "id": identity,
-            "message_id": stored.message_id,
+            "message_id": message,
             "entity_type": finding.entity_type,
             "name": finding.name,
             "properties": properties,

@@ -65,41 +65,52 @@ class Shown:
 
 def shown_by(tenant: UUID, messages: Iterable[tuple[UUID, Digest]]) -> Shown:
     """Collect what the headers of these messages show."""
-    shown = Shown()
+    page = _Page(tenant)
     for message, digest in messages:
-        _Reader(shown, tenant, message).read(digest.message)
-    return shown
+        _Reader(page, message).read(digest.message)
+    return page.shown
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
-    """Reads one message's headers; a role is the header's name, the quote its words."""
+class _Known:
+    """An address that names somebody: the node, its organisation's and the edge between them, and how it is written."""
 
-    shown: Shown
+    node: UUID
+    organization: UUID | None
+    belongs: UUID | None
+    quote: str
+
+
+@dataclass(slots=True)
+class _Page:
+    """What a page of messages shows so far. The same few people write and are written to: each is looked at once."""
+
     tenant: UUID
-    message: UUID
+    shown: Shown = field(default_factory=Shown)
+    _people: dict[Address, _Known | None] = field(default_factory=dict)
+    _edges: dict[tuple[UUID, str, UUID], UUID] = field(default_factory=dict)
 
-    def read(self, header: Message) -> None:
-        author = header.from_ or header.sender
-        writer = None if author is None else self._person("from", author)
-        for role, relationship, addresses in (("to", WRITES_TO, header.to), ("cc", COPIES, header.cc)):
-            for address in addresses[:MOST_RECIPIENTS]:
-                reader = self._person(role, address)
-                if writer is not None and reader is not None and writer != reader:
-                    self._edge(Edge(edge_id(writer, relationship, reader), writer, relationship, reader), role, address)
+    def person(self, address: Address) -> _Known | None:
+        if address not in self._people:
+            self._people[address] = self._look(address)
+        return self._people[address]
 
-    def _person(self, role: str, address: Address) -> UUID | None:
+    def edge(self, source: UUID, relationship: str, target: UUID) -> UUID:
+        key = (source, relationship, target)
+        if key not in self._edges:
+            self._edges[key] = edge_id(source, relationship, target)
+            self.shown.edges[self._edges[key]] = Edge(self._edges[key], source, relationship, target)
+        return self._edges[key]
+
+    def _look(self, address: Address) -> _Known | None:
         person = person_of(address)
         if person is None:
             return None
         who = self._node("shared_address" if person.shared else "person", person.key, person.name)
-        self._evidence(who, None, role, address)
-        if person.organization:
-            employer = self._node("organization", person.organization, "")
-            self._evidence(employer, None, role, address)
-            if not person.shared:
-                self._edge(Edge(edge_id(who, BELONGS_TO, employer), who, BELONGS_TO, employer), role, address)
-        return who
+        employer = self._node("organization", person.organization, "") if person.organization else None
+        belongs = None if employer is None or person.shared else self.edge(who, BELONGS_TO, employer)
+        quote = f"{address.name} <{address.address}>" if address.name else address.address
+        return _Known(who, employer, belongs, quote)
 
     def _node(self, node_type: str, key: str, name: str) -> UUID:
         node = Node(node_id(self.tenant, node_type, key), node_type, key, name or key)
@@ -108,11 +119,37 @@ class _Reader:
             self.shown.nodes[node.id] = node
         return node.id
 
-    def _edge(self, edge: Edge, role: str, address: Address) -> None:
-        self.shown.edges.setdefault(edge.id, edge)
-        self._evidence(None, edge.id, role, address)
 
-    def _evidence(self, node: UUID | None, edge: UUID | None, role: str, address: Address) -> None:
-        identity = evidence_id(self.message, node or edge or self.message, role)
-        quote = f"{address.name} <{address.address}>" if address.name else address.address
-        self.shown.evidence.setdefault(identity, Evidence(identity, self.message, node, edge, quote))
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads one message's headers; a role is the header's name, the quote its words."""
+
+    page: _Page
+    message: UUID
+    seen: set[tuple[UUID, str]] = field(default_factory=set)
+
+    def read(self, header: Message) -> None:
+        author = header.from_ or header.sender
+        writer = None if author is None else self._person("from", author)
+        for role, relationship, addresses in (("to", WRITES_TO, header.to), ("cc", COPIES, header.cc)):
+            for address in addresses[:MOST_RECIPIENTS]:
+                reader = self._person(role, address)
+                if writer is not None and reader is not None and writer.node != reader.node:
+                    edge = self.page.edge(writer.node, relationship, reader.node)
+                    self._evidence(None, edge, role, reader.quote)
+
+    def _person(self, role: str, address: Address) -> _Known | None:
+        known = self.page.person(address)
+        if known is not None:
+            self._evidence(known.node, None, role, known.quote)
+            self._evidence(known.organization, None, role, known.quote)
+            self._evidence(None, known.belongs, role, known.quote)
+        return known
+
+    def _evidence(self, node: UUID | None, edge: UUID | None, role: str, quote: str) -> None:
+        about = node or edge
+        if about is None or (about, role) in self.seen:
+            return
+        self.seen.add((about, role))
+        identity = evidence_id(self.message, about, role)
+        self.page.shown.evidence[identity] = Evidence(identity, self.message, node, edge, quote)
