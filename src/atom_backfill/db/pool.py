@@ -74,6 +74,8 @@ class Database:
             timeout=limits.wait_s,
             max_lifetime=3600,
             max_idle=300,
+            # Tries come twice as far apart each time: the next one in need begins anew, or a long outage is doubled.
+            reconnect_timeout=limits.wait_s,
             configure=configure,
             check=psycopg_pool.AsyncConnectionPool.check_connection,
             open=False,

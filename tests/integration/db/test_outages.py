@@ -127,6 +127,18 @@ async def test_a_stopped_server_is_away_until_it_is_back(own_server: EmbeddedPos
         assert await _eventually(database) == 1
 
 
+async def test_a_longer_outage_does_not_make_the_way_back_longer(own_server: EmbeddedPostgres) -> None:
+    async with await Database.open(own_server.start(), limits=ONE) as database:
+        own_server.stop(even_if_used=True)
+        for _ in range(13):
+            with pytest.raises(RetryLaterError):
+                await _answer(database)
+        own_server.start()
+        back = monotonic()
+        assert await _eventually(database) == 1
+        assert monotonic() - back < 2
+
+
 async def _eventually(database: Database) -> object:
     # The pool is connecting again by itself, at growing intervals of real time.
     async with asyncio.timeout(20):
