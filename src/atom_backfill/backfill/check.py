@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -37,7 +37,8 @@ async def run_check(lease: Lease, watch: Watch, parts: Parts) -> Outcome:
             if not await check.walk(Walk(work.window, work.position, work.messages_hint, thorough=True)):
                 return Yielded()
             await parts.ledger.commit(lease, Batch(position=_DATED_DONE), one_place=work.one_place)
-        if await check.may_hide_some() and not await check.walk(Walk(Window(None, None), {}, 0, dated=False)):
+        rest = await check.rest()
+        if rest is not None and not await check.walk(rest, of_rest=True):
             return Yielded()
     except NotFoundError:
         await refuse_unless_gone(check.source, work.folder_id)
@@ -72,21 +73,20 @@ class _Check:
     work: Work
     source: MailSource
 
-    async def walk(self, walk: Walk) -> bool:
+    async def walk(self, walk: Walk, *, of_rest: bool = False) -> bool:
         """Walk one pass; False when the worker wants to stop."""
-        undated = walk.request[0] == Window(None, None)
         while not walk.over:
             before = walk.position
             within, link = walk.request
             page = await self.source.places(self.work.folder_id, within, size=PLACES_A_PAGE, link=link)
-            missing, seen = await self._part(page.places, undated=undated)
+            missing, seen = await self._part(page.places, of_rest=of_rest)
             walk.learn(page.places, len(page.places), page.next, broken=page.broken_link)
             *earlier, last = _batches(missing, self.work.chunk_size) or [()]
             for batch in earlier:
-                await self.bring_in(batch, _DATED_DONE if undated else before)
+                await self.bring_in(batch, _DATED_DONE if of_rest else before)
             # The position moves with the last of what is missing, so that a crash between skips nothing.
             if last or seen:
-                await self.bring_in(last, _DATED_DONE if undated else walk.position, seen)
+                await self.bring_in(last, _DATED_DONE if of_rest else walk.position, seen)
             if self.watch.stopping:
                 return False
         return True
@@ -110,7 +110,17 @@ class _Check:
         )
         await store_page(self.lease, self.work, page, self.parts, position=position, has_more=True)
 
-    async def may_hide_some(self) -> bool:
+    async def rest(self) -> Walk | None:
+        """Return the walk for what no range of dates lists: mail without a date, or with one that cannot be true yet.
+
+        It goes without a filter, and so brings in what a filter hid, too. In a folder too large for that, filters find
+        what is dated in the future.
+        """
+        if await self._may_hide_some():
+            return Walk(Window(None, None), {}, 0, dated=False)
+        return Walk(Window(self.work.untrue_from, None), {}, 0) if self.work.untrue_from else None
+
+    async def _may_hide_some(self) -> bool:
         """Tell whether a folder may hold mail without a date; one too large to be walked without a filter is asked."""
         if self.work.messages_hint is None or self.work.messages_hint <= DEEPEST_SKIP:
             return True
@@ -118,21 +128,27 @@ class _Check:
         dated = await self.source.count(self.work.folder_id, Window(_EARLIEST, None))
         return in_all is None or dated is None or in_all != dated
 
-    async def _part(self, places: Sequence[Place], *, undated: bool) -> tuple[list[Place], tuple[Place, ...]]:
-        """Part the places that are due, each once, into those that the record lacks and those that it has."""
-        due = {place.source_id: place for place in places if self._is_due(place, undated=undated)}
+    async def _part(self, places: Sequence[Place], *, of_rest: bool) -> tuple[list[Place], tuple[Place, ...]]:
+        """Part the places that are due, each once, into those that the record lacks and those it has, met for the first
+        time.
+        """
+        due = {place.source_id: place for place in places if self._is_due(place, of_rest=of_rest)}
         wanted = [(source_id, "") for source_id in due]
         known = await self.parts.ledger.settled(self.lease, wanted, again=self.work.again)
         missing = [place for place in due.values() if place.source_id not in known]
-        return missing, tuple(place for place in due.values() if place.source_id in known)
+        met = [place for place in due.values() if place.source_id in known]
+        return missing, tuple(place for place in met if not (of_rest and self._in_range(place)))
 
-    def _is_due(self, place: Place, *, undated: bool) -> bool:
-        work, date = self.work, place.received_at
-        if place.draft and not work.draft_folder:
+    def _is_due(self, place: Place, *, of_rest: bool) -> bool:
+        if place.draft and not self.work.draft_folder:
             return False
-        if undated or date is None:
-            return undated and date is None
-        return (work.job_start is None or date >= work.job_start) and date < work.job_end
+        date, untrue_from = place.received_at, self.work.untrue_from
+        untrue = date is not None and untrue_from is not None and date >= untrue_from
+        return date is None or self._in_range(place) or (of_rest and untrue)
+
+    def _in_range(self, place: Place) -> bool:
+        work, date = self.work, place.received_at
+        return date is not None and (work.job_start is None or date >= work.job_start) and date < work.job_end
 
     async def _fetch(self, missing: Sequence[Place], *, gone_is_failure: bool) -> list[RawItem | Unreadable | None]:
         room = asyncio.Semaphore(_SINGLY_AT_ONCE)
@@ -140,7 +156,8 @@ class _Check:
         async def fetch(place: Place) -> RawItem | Unreadable | None:
             async with room:
                 try:
-                    return await self.source.message(place.source_id)
+                    item = await self.source.message(place.source_id)
+                    return item if item.folder_id else replace(item, folder_id=place.folder_id)
                 except NotFoundError:
                     gone = _unreadable(place, "gone", "The mailbox does not hold it any more.")
                     return gone if gone_is_failure else None

@@ -19,6 +19,7 @@ class Work:
     """What a chunk is about, as the ledger has it: its folder and window, and how far an earlier claim came.
 
     `position` is the handler's own; `job_start` and `job_end` bound the job, `folders` are those asked for by name.
+    `untrue_from`: a job without an end of its own also reads what is dated from here on, which cannot be new mail.
     """
 
     folder_id: FolderId
@@ -31,6 +32,7 @@ class Work:
     again: bool
     job_start: datetime | None
     job_end: datetime
+    untrue_from: datetime | None
     folders: tuple[str, ...]
     draft_folder: bool
     one_place: bool

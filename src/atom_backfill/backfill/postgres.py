@@ -53,6 +53,7 @@ class PostgresLedger:
             again=row["again"],
             job_start=row["start_date"],
             job_end=row["end_date"],
+            untrue_from=row["untrue_from"],
             folders=tuple(row["folders"]),
             draft_folder=row["draft_folder"],
             one_place=row["account_kind"] in ONE_PLACE_KINDS,

@@ -1,7 +1,9 @@
 -- name: open_chunk
--- What a chunk is about. No row: the fence has moved on.
+-- What a chunk is about. No row: the fence has moved on. A job that ends where it was made was asked for no end.
 SELECT chunk.folder_id, chunk.window_start, chunk.window_end, chunk.position, chunk.has_more, chunk.messages_hint,
        chunk.messages_done, job.chunk_size, job.again, job.start_date, job.end_date, job.folders,
+       CASE WHEN job.end_date BETWEEN job.created_at - interval '2 seconds' AND job.created_at
+            THEN atom_now() + interval '1 day' END AS untrue_from,
        coalesce(folder.well_known = 'drafts', chunk.kind = 'retry') AS draft_folder, account.kind AS account_kind
 FROM sync_chunks chunk
 JOIN historical_sync_jobs job ON job.tenant_id = chunk.tenant_id AND job.id = chunk.job_id
