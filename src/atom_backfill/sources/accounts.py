@@ -12,12 +12,12 @@ from atom_backfill.sources.ports import MailboxIdentity
 
 OUTLOOK, MBOX = "outlook", "mbox"
 ONE_PLACE_KINDS = frozenset({OUTLOOK})
-"""Kinds of mailbox in which a message lies in exactly one folder, so that seeing it elsewhere means that it was moved."""
+"""Kinds of mailbox in which a message lies in exactly one folder: one that is seen elsewhere was moved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A mailbox of a tenant. `config` says how to reach it and holds no secret; `messages` counts those in the record."""
+    """A mailbox of a tenant. `config` says how to reach it, and holds no secret; `messages`: how many are in the record."""
 
     account_id: AccountId
     kind: str

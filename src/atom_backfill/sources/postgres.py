@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from atom_backfill.sources.ports import CachedTokens, Sealer
 
 SQL = load_queries(__package__)
 
-TOKEN_CACHE = "token_cache"
+TOKEN_CACHE = "token_cache"  # noqa: S105 - the name of a secret, not one
 _PERMIT_S = 45.0
 """Longer than a call's limit of 30 s, so that a live request never loses its slot."""
 _LONGEST_WAIT_S = 5.0
@@ -155,7 +156,6 @@ class PostgresTokenCache:
         return self.sealer.seal(self.tenant, _row(self.account, TOKEN_CACHE), text.encode())
 
 
-@dataclass(frozen=True, slots=True)
 class PostgresPermits:
     """Requests in flight, counted over all workers; the Permits of sources/ports.py.
 
@@ -163,50 +163,55 @@ class PostgresPermits:
     wait that a service asks for is always the mailbox's.
     """
 
-    database: Database
-    account: AccountId
-    scope: str
-    most: int
-    clock: Clock
-    new_id: Callable[[], UUID]
+    def __init__(
+        self, database: Database, account: AccountId, scope: str, most: int, clock: Clock, new_id: Callable[[], UUID]
+    ) -> None:
+        self._database = database
+        self._account = account
+        self._scope = scope
+        self._most = most
+        self._clock = clock
+        self._new_id = new_id
+        # Of one process, no more poll the database than there can be slots; the others wait here, in turn.
+        self._turn = asyncio.Semaphore(most)
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
         """Take a slot for one request; waits for room and for the mailbox's Retry-After, within limits."""
-        holder = self.new_id()
-        slot = await self._take(holder)
-        try:
-            yield
-        finally:
-            # A slot that cannot be given back is free after its time.
-            with suppress(RetryLaterError):
-                async with self.database.transaction(Engine()) as tx:
-                    await tx.execute(SQL["free_permit"], {"scope": self.scope, "slot": slot, "holder": holder})
+        holder = {"scope": self._scope, "holder": self._new_id()}
+        async with self._turn:
+            try:
+                await self._take(holder)
+                yield
+            finally:
+                # A slot that cannot be given back is free after its time.
+                with suppress(RetryLaterError):
+                    async with self._database.transaction(Engine()) as tx:
+                        await tx.execute(SQL["free_permit"], holder)
 
     async def throttled(self, error: ThrottledError) -> None:
         """Store for the whole mailbox that the service asked to wait, and use a slot less where it said so."""
-        async with self.database.transaction(Engine()) as tx:
-            await tx.execute(SQL["throttle_account"], {"account": self.account, "wait_s": error.after or 1.0})
+        async with self._database.transaction(Engine()) as tx:
+            await tx.execute(SQL["throttle_account"], {"account": self._account, "wait_s": error.after or 1.0})
             if error.concurrency:
-                await tx.execute(SQL["drop_slot"], {"scope": self.scope, "most": self.most})
+                await tx.execute(SQL["drop_slot"], {"scope": self._scope, "most": self._most})
 
-    async def _take(self, holder: UUID) -> int:
-        keys = {"scope": self.scope, "most": self.most, "holder": holder, "held_s": _PERMIT_S, "account": self.account}
-        known = False
+    async def _take(self, holder: dict[str, Any]) -> None:
+        keys = {**holder, "most": self._most, "held_s": _PERMIT_S, "account": self._account}
+        made = False
         while True:
-            async with self.database.transaction(Engine()) as tx:
-                wait_s = await tx.fetch_value(SQL["read_throttle"], keys)
+            async with self._database.transaction(Engine()) as tx:
+                wait_s = await tx.fetch_value(SQL["read_throttle"], keys) or 0.0
                 if wait_s == 0:
-                    slot = await tx.fetch_value(SQL["take_permit"], keys)
-                    if slot is not None:
-                        return int(slot)
-                    if not known:
-                        known = True
+                    if await tx.execute(SQL["take_permit"], keys):
+                        return
+                    if not made:
+                        made = True
                         if await tx.execute(SQL["add_permits"], keys):
                             continue
             if wait_s > _LONGEST_WAIT_S:
                 raise ThrottledError("throttled", "The mailbox's service asked to wait.", after=wait_s)
-            await self.clock.sleep(wait_s or _SLOT_POLL_S)
+            await self._clock.sleep(wait_s or _SLOT_POLL_S)
 
 
 def _row(owner: UUID, name: str) -> str:

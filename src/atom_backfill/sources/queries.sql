@@ -79,16 +79,14 @@ SET holder = %(holder)s, held_until = atom_now() + %(held_s)s * interval '1 seco
 FROM (SELECT slot FROM request_permits
       WHERE scope = %(scope)s AND slot <= %(most)s AND held_until < atom_now()
       ORDER BY slot LIMIT 1 FOR UPDATE SKIP LOCKED) free
-WHERE permit.scope = %(scope)s AND permit.slot = free.slot
-RETURNING permit.slot;
+WHERE permit.scope = %(scope)s AND permit.slot = free.slot;
 
 -- name: free_permit
--- Given back after the request.
-UPDATE request_permits SET holder = NULL, held_until = '-infinity'
-WHERE scope = %(scope)s AND slot = %(slot)s AND holder = %(holder)s;
+-- Given back after the request, or when its taker was stopped before knowing that it has one.
+UPDATE request_permits SET holder = NULL, held_until = '-infinity' WHERE scope = %(scope)s AND holder = %(holder)s;
 
 -- name: read_throttle
--- Seconds until the mailbox may be asked again, and how many slots it leaves.
+-- Seconds until the mailbox may be asked again.
 SELECT greatest(0, extract(epoch FROM CASE WHEN isfinite(throttled_until) THEN throttled_until - atom_now()
            ELSE interval '0' END))::float8 AS wait_s
 FROM accounts WHERE id = %(account)s;
