@@ -89,6 +89,23 @@ async def test_what_another_process_commits_is_seen_at_once(tmp_path: Path) -> N
     assert await found_by_words(one, "lease") == set()
 
 
+def test_nothing_is_written_to_stderr_when_a_memory_is_made(tmp_path: Path) -> None:
+    program = """
+import asyncio, sys
+from atom_backfill.memory.lance import open_index
+from passages import TENANT, a_row, remember
+async def make(uri):
+    index = await open_index(uri, TENANT, "hash/32", 32)
+    await remember(index, a_row(1))
+    await index.upkeep()
+asyncio.run(make(sys.argv[1]))
+"""
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    tests = Path(__file__).parents[1]
+    done = subprocess.run(command, cwd=tests, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 async def test_another_embedder_is_refused_with_the_way_out(index: LancePassages, tmp_path: Path) -> None:
     for identity, dim in (("other", 32), ("hash/32", 64)):
         with pytest.raises(NeedsOwnerError, match="rebuild") as refusal:

@@ -18,15 +18,20 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-import lancedb
 import numpy as np
 import pyarrow as pa
-from lancedb.index import FTS
-from lancedb.query import MatchQuery
 
 from atom_backfill.errors import AtomError, NeedsOwnerError, RetryLaterError
 from atom_backfill.memory.ports import Condition, Entry, Filter, Hit, PassageRow, Vectors
 from atom_backfill.memory.where import one_of, where
+
+for _level in ("LANCEDB_LOG", "LANCE_LOG"):
+    # Read once, at import; their plain lines would stand between the log's on stderr.
+    os.environ.setdefault(_level, "error")
+
+import lancedb  # noqa: E402
+from lancedb.index import FTS  # noqa: E402
+from lancedb.query import MatchQuery  # noqa: E402
 
 TABLE = "passages"
 WORDS = "words"
