@@ -17,7 +17,7 @@ ONE_PLACE_KINDS = frozenset({OUTLOOK})
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A mailbox of a tenant. `config` says how to reach it, and holds no secret; `messages`: how many are in the record."""
+    """A mailbox of a tenant. `config` says how to reach it, without secrets; `messages`: how many are in the record."""
 
     account_id: AccountId
     kind: str

@@ -15,6 +15,8 @@ from atom_backfill.sources.ports import Permits
 
 ATTEMPTS = 3
 FIRST_PAUSE = 2.0
+RENEWALS = 2
+"""Of one call, the second only where the new token has worked for another call: it may end before this one is sent."""
 
 T = TypeVar("T")
 OnRequest = Callable[[str, int, float], None]
@@ -64,6 +66,7 @@ class GraphClient:
         self._root = "/me" if tokens.delegated else f"/users/{quote(user, safe='')}"
         self._jitter = jitter
         self._on_request = on_request
+        self._accepted_token = ""
 
     @property
     def delegated(self) -> bool:
@@ -121,16 +124,18 @@ class GraphClient:
         read: Callable[[Answer], T],
     ) -> T:
         token = await self._tokens.token()
-        renewed = False
+        renewals = 0
         failures = 0
         while True:
             answer = await self._once(kind, target, params, token)
             if isinstance(answer, Answer) and answer.status == 401:
-                if renewed:
+                if renewals and (token != self._accepted_token or renewals == RENEWALS):
                     raise _refused_again()
                 token = await self._tokens.renew(token, claims_challenge(answer))
-                renewed = True
+                renewals += 1
                 continue
+            if isinstance(answer, Answer):
+                self._accepted_token = token
             try:
                 return read(self._accepted(answer, failures))
             except RetryLaterError as error:

@@ -22,6 +22,7 @@ from atom_backfill.sources.outlook.walk import Position, Walks, read_link, write
 from atom_backfill.sources.ports import Link, RawItem, Unreadable, Window
 
 PATIENCE_SECONDS = 120.0
+EVERYTHING = Window(None, None)
 
 SIZE_CODES = frozenset(
     {
@@ -134,8 +135,15 @@ class WindowReader:
             return Batch(items[: at.size], write_link(at.past(at.size - over if over < at.size else at.size)))
         url = answer.get("@odata.nextLink")
         if url and not self._can_follow(listing, url, at.url):
-            return Batch(items, None, broken=True)
+            return self._without_link(listing, at, items, len(listed))
         return Batch(items, self._next(listing, at, len(listed), url or ""))
+
+    def _without_link(self, listing: Listing, at: Position, items: list[Any], listed: int) -> Batch:
+        """Leave it to the walk to go on by dates; where there are none, go on by counting until nothing is listed."""
+        counted = at.counted(listed) if listing.window == EVERYTHING else None
+        if counted is None or counted.skip == 0:
+            return Batch(items, None, broken=True)
+        return Batch(items, write_link(counted) if items else None)
 
     async def _ask(self, listing: Listing, at: Position, fields: str, tries: int) -> dict[str, Any]:
         params = {"$select": fields, "$orderby": "receivedDateTime desc", "$top": str(at.size)}

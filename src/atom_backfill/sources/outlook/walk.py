@@ -50,6 +50,12 @@ class Position:
             url="" if own else url,
         )
 
+    def counted(self, listed: int) -> Position | None:
+        """The place behind `listed` items by our own count; None where only the service knows where this page lies."""
+        if "$skiptoken" in self.url:
+            return None
+        return replace(self, skip=(_skip_of(self.url) if self.url else self.skip) + listed, url="")
+
     def past(self, items: int) -> Position:
         """The place behind so many items of a page that held more than asked for, some of them repeated."""
         return replace(self, skip=self.skip + items, url="")
