@@ -50,8 +50,10 @@ async def upkeep(index: PassageIndex) -> UpkeepReport:
 
 
 def is_due(condition: Condition) -> bool:
-    """Judge whether enough rows or files have gathered."""
-    return condition.unindexed >= MOST_UNINDEXED or condition.small_files >= MOST_SMALL_FILES
+    """Judge whether enough has gathered; without new rows an upkeep would find what the last one left."""
+    return condition.unindexed >= MOST_UNINDEXED or (
+        condition.unindexed > 0 and condition.small_files >= MOST_SMALL_FILES
+    )
 
 
 async def tally(index: PassageIndex, current: Current) -> Tally:
