@@ -113,7 +113,8 @@ async def store_page(
     log.info(f"{committed.entities} entities")
     log.info(f"{committed.relationships} relationships")
     if committed.failures:
-        log.warning("items failed", failures=committed.failures, error_code="items_failed", error="see `failures`")
+        words = "Some items could not be read; `failures` lists them."
+        log.warning("items failed", failures=committed.failures, error_code="items_failed", error=words)
     await parts.reached("committed")
     return committed
 

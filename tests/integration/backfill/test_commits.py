@@ -73,7 +73,8 @@ async def test_a_changed_message_shows_what_it_shows_now(world: World) -> None:
         for row in world.rows(
             "SELECT source.key AS source, target.key AS target, weight FROM graph_edges edge"
             " JOIN graph_nodes source ON source.id = source_node_id"
-            " JOIN graph_nodes target ON target.id = target_node_id WHERE relationship_type = 'writes_to' AND edge.tenant_id = %(t)s",
+            " JOIN graph_nodes target ON target.id = target_node_id"
+            " WHERE relationship_type = 'writes_to' AND edge.tenant_id = %(t)s",
             t=lease.tenant_id,
         )
     }
