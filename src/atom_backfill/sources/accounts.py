@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from atom_backfill.errors import NotFoundError, RefusedError, UsageError
@@ -17,7 +18,10 @@ ONE_PLACE_KINDS = frozenset({OUTLOOK})
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A mailbox of a tenant. `config` says how to reach it, without secrets; `messages`: how many are in the record."""
+    """A mailbox of a tenant. `config` says how to reach it, without secrets; `messages`: how many are in the record.
+
+    `changed_at` is another moment after each change of how it is reached, secrets included.
+    """
 
     account_id: AccountId
     kind: str
@@ -26,6 +30,7 @@ class Account:
     status: str
     status_detail: str
     config: dict[str, Any]
+    changed_at: datetime
     messages: int
 
 

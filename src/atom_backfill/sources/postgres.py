@@ -113,21 +113,14 @@ class PostgresTokenCache:
     @asynccontextmanager
     async def refreshing(self) -> AsyncIterator[CachedTokens]:
         """Hold the account's only right to refresh."""
-        holder = self.new_id()
-        await self._ensure()
-        for _ in range(_REFRESH_POLLS):
-            async with self.database.transaction(Work(self.tenant)) as tx:
-                row = await tx.fetch_one(SQL["hold_secret"], self._keys() | {"holder": holder})
-            if row is not None:
-                break
-            await self.clock.sleep(_REFRESH_POLL_S)
-        else:
-            raise RetryLaterError("refresh_busy", "Another worker is renewing this account's sign-in.", after=5.0)
+        keys = self._keys() | {"holder": self.new_id()}
         try:
-            yield self._opened(row)
+            yield self._opened(await self._hold(keys))
         finally:
-            async with self.database.transaction(Work(self.tenant)) as tx:
-                await tx.execute(SQL["release_secret"], self._keys() | {"holder": holder})
+            # A right that cannot be given back lapses.
+            with suppress(RetryLaterError):
+                async with self.database.transaction(Work(self.tenant)) as tx:
+                    await tx.execute(SQL["release_secret"], keys)
 
     async def store(self, text: str, *, version: int) -> bool:
         """Replace the cache of that version."""
@@ -136,11 +129,18 @@ class PostgresTokenCache:
             query = SQL["replace_secret"] if version else SQL["add_secret"]
             return await tx.fetch_one(query, self._keys() | sealed) is not None
 
-    async def _ensure(self) -> None:
-        """Make the row that the right to refresh is held on."""
+    async def _hold(self, keys: dict[str, Any]) -> dict[str, Any]:
+        """Take the right, which is held on the row of the cache."""
         async with self.database.transaction(Work(self.tenant)) as tx:
-            sealed = self._seal("")
-            await tx.execute(SQL["add_secret"], self._keys() | {"sealed": sealed})
+            await tx.execute(SQL["add_secret"], keys | {"sealed": self._seal("")})
+            if await tx.fetch_one(SQL["read_secret"], keys) is None:
+                raise RetryLaterError("disconnected", "The mailbox has been disconnected; connect it again first.")
+        for _ in range(_REFRESH_POLLS):
+            async with self.database.transaction(Work(self.tenant)) as tx:
+                if row := await tx.fetch_one(SQL["hold_secret"], keys):
+                    return row
+            await self.clock.sleep(_REFRESH_POLL_S)
+        raise RetryLaterError("refresh_busy", "Another worker is renewing this account's sign-in.", after=5.0)
 
     def _opened(self, row: dict[str, Any] | None) -> CachedTokens:
         if row is None:

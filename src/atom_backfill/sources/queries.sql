@@ -1,7 +1,7 @@
 -- name: list_accounts
 -- Accounts with how much of each is in the record.
 SELECT account.id AS account_id, account.kind, account.identity, account.address, account.status, account.status_detail,
-       account.config,
+       account.config, account.updated_at AS changed_at,
        (SELECT count(*) FROM messages WHERE messages.tenant_id = account.tenant_id AND messages.account_id = account.id)
            AS messages
 FROM accounts account
@@ -22,7 +22,7 @@ UPDATE accounts SET status = 'disconnected', updated_at = atom_now() WHERE tenan
 
 -- name: read_account
 -- One account, for opening its mailbox.
-SELECT id AS account_id, kind, identity, address, status, status_detail, config, 0 AS messages
+SELECT id AS account_id, kind, identity, address, status, status_detail, config, updated_at AS changed_at, 0 AS messages
 FROM accounts WHERE tenant_id = %(tenant)s AND id = %(account)s;
 
 -- name: save_secret
@@ -50,8 +50,11 @@ WHERE tenant_id = %(tenant)s AND owner_id = %(owner)s AND name = %(name)s AND ve
 RETURNING version;
 
 -- name: add_secret
--- The first of its name; somebody else's first wins.
-INSERT INTO secrets (tenant_id, owner_id, name, sealed) VALUES (%(tenant)s, %(owner)s, %(name)s, %(sealed)s)
+-- The first of its name; somebody else's first wins. What a disconnected account has forgotten does not come back: the
+-- lock waits for a disconnection that is being made.
+INSERT INTO secrets (tenant_id, owner_id, name, sealed)
+SELECT tenant_id, id, %(name)s, %(sealed)s
+FROM accounts WHERE tenant_id = %(tenant)s AND id = %(owner)s AND status <> 'disconnected' FOR SHARE
 ON CONFLICT DO NOTHING
 RETURNING version;
 

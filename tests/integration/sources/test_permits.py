@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import pytest
 
 from atom_backfill.clock import Clock
-from atom_backfill.db.pool import Database, Transaction
-from atom_backfill.db.scope import Scope
 from atom_backfill.errors import ThrottledError
 from atom_backfill.jobs.job import AccountId
 from atom_backfill.sources.postgres import PostgresPermits
 from fakes.skipping_clock import SkippingClock
+from lingering import Lingering
 from worlds import World
 
 MOST = 3
@@ -184,14 +181,10 @@ async def test_a_higher_limit_makes_more_slots_and_a_lower_one_leaves_them_unuse
 
 async def test_whoever_is_cancelled_while_taking_a_slot_leaves_none_behind(world: World, account: AccountId) -> None:
     """A pause may come when the slot is taken in the database, and its taker does not know it yet."""
-    committed = asyncio.Event()
-    slow = _Lingering(world.database, lambda: _linger(committed))
+    slow = Lingering(world.database, at=lambda: "held" in slots(world))
     permits = PostgresPermits(slow, account, "m", MOST, SkippingClock(), uuid4)  # type: ignore[arg-type]
-    await _once(a_worker(world, account))
     taking = asyncio.create_task(_once(permits))
-    await committed.wait()
-    assert slots(world).count("held") == 1
-    slow.linger = _at_once
+    await slow.lingers.wait()
     taking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await taking
@@ -207,26 +200,3 @@ async def _polls(clock: SkippingClock, times: int) -> None:
     async with asyncio.timeout(10):
         while len(clock.slept) < times:  # noqa: ASYNC110 - what sets the event would be the code under test
             await asyncio.sleep(0)
-
-
-async def _linger(committed: asyncio.Event) -> None:
-    committed.set()
-    await asyncio.Event().wait()
-
-
-async def _at_once() -> None:
-    pass
-
-
-class _Lingering:
-    """A database whose transactions take a while to return after they have committed."""
-
-    def __init__(self, database: Database, linger: Callable[[], Awaitable[None]]) -> None:
-        self._database = database
-        self.linger = linger
-
-    @asynccontextmanager
-    async def transaction(self, scope: Scope, **about: Any) -> AsyncIterator[Transaction]:
-        async with self._database.transaction(scope, **about) as transaction:
-            yield transaction
-        await self.linger()
