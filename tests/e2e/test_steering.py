@@ -1,0 +1,182 @@
+"""The program as its user types it: jobs are started, steered, run and watched, and what cannot be is said."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+
+import pytest
+
+from command_line import PROGRAM, environment
+from local_home import ADDRESS, JOB, Home
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "says"),
+    [
+        ("search lease --tenant nobody", 3, "no such tenant"),
+        ("show 00000000", 3, "no job '00000000'"),
+        ("watch nobody@lumen.example", 3, "no job"),
+        ("failures zz", 3, "no job"),
+        ("estimate nobody@lumen.example", 3, "no account 'nobody@lumen.example'"),
+        ("start nobody@lumen.example", 3, "no account"),
+        ("disconnect nobody@lumen.example", 3, "no account"),
+        ("balance nobody@lumen.example", 3, "no account"),
+        (f"start {ADDRESS} --folder Nowhere", 3, "no such folder: Nowhere"),
+        (f"estimate {ADDRESS} --folder Nowhere", 3, "no such folder: Nowhere"),
+        ("search lease --folder Nowhere", 3, "no folder 'Nowhere'"),
+        ("search lease --account nobody@lumen.example", 3, "no account"),
+        ("message 00000000", 3, "no message"),
+        ("message nonsense", 3, "is not the id of a message"),
+        ("thread 00000000", 3, "no thread"),
+        (f"retry {ADDRESS} --failure 00000000", 3, "no failure"),
+        ("connect mbox /nowhere/at/all", 3, "no file or folder"),
+        ("search  ", 2, "Missing argument"),
+        (f"start {ADDRESS} --since 2024-02-01 --until 2024-01-01", 2, "--since"),
+        (f"start {ADDRESS} --since 2999-01-01", 2, "--since must lie in the past"),
+        ("resume {job}", 5, "Cannot resume"),
+        ("pause {job}", 5, "Cannot pause"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence_with_its_status(
+    home: Home, line: str, status: int, says: str
+) -> None:
+    if "{job}" in line:
+        home.call("cancel", home.job, "--lane", "graph")
+    done = home.call(*line.format(job=home.job).split())
+    assert (done.status, done.out) == (status, ""), done
+    assert len(done.lines) == 1
+    assert says in done.err
+
+
+def test_nobody_is_signed_in_to_a_disconnected_mailbox(home: Home) -> None:
+    try:
+        assert home.call("disconnect", ADDRESS, "--json").json["status"] == "disconnected"
+        assert home.call("start", ADDRESS).status == 5
+        assert home.call("estimate", ADDRESS).status == 5
+        assert home.call("search", "pump", "--mode", "text", "--json").json["results"], "the memory stays"
+    finally:
+        home.call("connect", "mbox", str(home.mail), "--address", ADDRESS)
+
+
+def test_tenants_see_nothing_of_each_other(home: Home) -> None:
+    made = home.call("tenant", "create", "harbour", "--json").json
+    assert made.keys() == {"tenant_id", "name"}
+    assert home.call("tenant", "create", "Harbour").status == 5
+    assert {each["name"] for each in home.call("tenant", "list", "--json").json["tenants"]} >= {"local", "harbour"}
+    assert home.call("--tenant", "harbour", "accounts", "--json").json == {"accounts": []}
+    assert home.call("accounts", "--tenant", made["tenant_id"], "--json").json == {"accounts": []}
+    assert home.call("search", "pump", "--tenant", "harbour", "--json").json["results"] == []
+    assert home.call("show", home.job, "--tenant", "harbour").status == 3
+    everybody = home.call("accounts", "--all-tenants", "--json").json["accounts"]
+    assert [(each["address"], each["tenant"]) for each in everybody] == [(ADDRESS, "local")]
+    jobs = home.call("--tenant", "harbour", "jobs", "--all-tenants", "--json").json["jobs"]
+    assert {job["tenant"] for job in jobs} == {"local"}
+    failures = home.call("failures", "--all-tenants", "--json").json["failures"]
+    assert {failure["tenant"] for failure in failures} == {"local"}
+
+
+def test_a_job_can_be_paused_resumed_and_cancelled(home: Home) -> None:
+    started = home.call("start", ADDRESS, "--again", "--graph", "off", "--json").json
+    job = started["job_id"]
+    assert (started.keys(), started["status"]) == ({"job_id", "status"}, "pending")
+    second = home.call("start", ADDRESS)
+    assert (second.status, job in second.err) == (5, True)
+    assert home.call("pause", job, "--json").json["status"] == "paused"
+    assert home.call("run", job).status == 5
+    assert home.call("resume", job, "--budget-usd", "2.50", "--json").json["graph"]["budget_usd"] == 2.5
+    cancelled = home.call("cancel", job, "--json").json
+    assert (cancelled.keys(), cancelled["status"]) == (JOB, "cancelled")
+    watched = home.call("watch", job, "--json")
+    assert (watched.status, json.loads(watched.out)["status"]) == (1, "cancelled")
+    assert home.call("resume", job).status == 5
+
+
+def test_every_account_can_be_started_at_once(home: Home) -> None:
+    document = home.call("start", "--all", "--days", "3000", "--json").json
+    assert [job.keys() for job in document["jobs"]] == [{"job_id", "account_id", "status", "address"}]
+    again = home.call("start", "--all", "--json")
+    assert (again.status, again.json) == (5, {"jobs": []})
+    watched = subprocess.Popen(
+        [*PROGRAM, "watch", ADDRESS, "--json"], stdout=subprocess.PIPE, text=True, env=environment(**home.settings)
+    )
+    assert home.run("worker", "--drain").status == 0
+    out, _ = watched.communicate(timeout=60)
+    states = [json.loads(line)["status"] for line in out.splitlines()]
+    assert (watched.returncode, states[-1]) == (0, "completed")
+    assert states[0] in ("pending", "running")
+    assert "completed" in home.call("watch", ADDRESS).err
+
+
+def test_run_tells_its_progress_line_by_line_and_ends_with_the_job(home: Home) -> None:
+    job = home.call("start", ADDRESS, "--again", "--json").json["job_id"]
+    done = home.run("run", job)
+    assert (done.status, done.out) == (0, "")
+    assert done.lines[-1] == "completed: 21 of 21 · 100 % · 1 failures"
+    as_objects = home.run("run", job, "--json")
+    assert (as_objects.status, as_objects.json["status"]) == (0, "completed")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_run_that_is_stopped_keeps_what_it_has_and_says_how_to_go_on(home: Home, number: signal.Signals) -> None:
+    job = home.call("start", ADDRESS, "--again", "--json").json["job_id"]
+    process = subprocess.Popen(
+        [*PROGRAM, "run", job], stderr=subprocess.PIPE, text=True, env=environment(**home.settings)
+    )
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    process.send_signal(number)
+    _, rest = process.communicate(timeout=20)
+    home.call("cancel", job)
+    assert "pending" in first or "running" in first
+    assert process.returncode == 130
+    assert f"atom-backfill run {job[:8]}" in rest
+    assert "Traceback" not in rest
+
+
+def test_a_watch_that_is_interrupted_says_that_the_job_goes_on(home: Home) -> None:
+    job = home.call("start", ADDRESS, "--again", "--json").json["job_id"]
+    process = subprocess.Popen(
+        [*PROGRAM, "watch", job], stderr=subprocess.PIPE, text=True, env=environment(**home.settings)
+    )
+    assert process.stderr is not None
+    process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=20)
+    home.call("cancel", job)
+    assert (process.returncode, rest.splitlines()) == (
+        130, ["The job goes on without being watched.", "atom-backfill: interrupted"],
+    )  # fmt: skip
+
+
+def test_a_worker_logs_the_operators_words_and_drains_when_told(home: Home) -> None:
+    job = home.call("start", ADDRESS, "--again", "--json").json["job_id"]
+    process = subprocess.Popen(
+        [*PROGRAM, "worker"], stderr=subprocess.PIPE, text=True, env=environment(**home.settings)
+    )
+    assert process.stderr is not None
+    events: list[str] = []
+    for line in process.stderr:
+        events.append(json.loads(line)["event"])
+        if home.call("show", job, "--json").json["status"] == "completed":
+            break
+    process.send_signal(signal.SIGTERM)
+    events += [json.loads(line)["event"] for line in process.communicate(timeout=15)[1].splitlines()]
+    assert process.returncode == 0
+    for words in ("ROLE=worker Starting", "Loaded service", "dequeue", "Fetched ", "Persisting ", " entities",
+                  " relationships", "LanceDB upserted "):  # fmt: skip
+        assert any(words in event for event in events), words
+
+
+def test_an_idle_worker_stays(home: Home) -> None:
+    process = subprocess.Popen(
+        [*PROGRAM, "worker"], stderr=subprocess.PIPE, text=True, env=environment(**home.settings, ATOM_LOG="text")
+    )
+    assert process.stderr is not None
+    assert "ROLE=worker Starting" in process.stderr.readline()
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(2)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=15)
+    assert process.returncode == 130
