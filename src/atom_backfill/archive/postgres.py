@@ -14,7 +14,7 @@ from atom_backfill.db.pool import Database
 from atom_backfill.db.scope import Work
 from atom_backfill.db.transaction import Row, Transaction
 from atom_backfill.errors import NotFoundError, UsageError
-from atom_backfill.identity import failure_id
+from atom_backfill.identity import failure_id, message_id
 from atom_backfill.jobs.job import Lease, TenantId
 
 SQL = load_queries(__package__)
@@ -97,10 +97,10 @@ async def settled(tx: Transaction, lease: Lease, items: Sequence[tuple[str, str]
         SQL["find_settled"],
         {
             "tenant": lease.tenant_id,
-            "account": lease.account_id,
             "job": lease.job_id,
             "again": again,
-            "source_ids": [source_id for source_id, _ in items],
+            "ids": [message_id(lease.account_id, source_id) for source_id, _ in items],
+            "failure_ids": [failure_id(lease.account_id, source_id) for source_id, _ in items],
             "change_keys": [change_key for _, change_key in items],
         },
     )

@@ -8,16 +8,17 @@ FOR NO KEY UPDATE;
 
 -- name: find_settled
 -- Which of these items need not be read again: stored unchanged (by this very job, when everything is read anew), or
--- found unreadable by this job before.
-SELECT wanted.source_id
-FROM unnest(%(source_ids)s::text[], %(change_keys)s::text[]) AS wanted(source_id, change_key)
-WHERE EXISTS (SELECT FROM messages
-              WHERE tenant_id = %(tenant)s AND account_id = %(account)s AND messages.source_id = wanted.source_id
-                AND (wanted.change_key = '' OR messages.change_key = wanted.change_key)
-                AND (NOT %(again)s OR messages.last_job_id = %(job)s))
-   OR EXISTS (SELECT FROM failures
-              WHERE tenant_id = %(tenant)s AND account_id = %(account)s AND failures.source_id = wanted.source_id
-                AND failures.job_id = %(job)s);
+-- found unreadable by this job before. Their ids are named beside the join, here and below, lest the planner read all of
+-- the mailbox; until a table is first analysed it may do so even then, but once for all of them.
+SELECT message.source_id
+FROM unnest(%(ids)s::uuid[], %(change_keys)s::text[]) AS wanted(id, change_key)
+JOIN messages message ON message.tenant_id = %(tenant)s AND message.id = wanted.id
+WHERE message.id = ANY(%(ids)s::uuid[])
+  AND (wanted.change_key = '' OR message.change_key = wanted.change_key)
+  AND (NOT %(again)s OR message.last_job_id = %(job)s)
+UNION ALL
+SELECT source_id FROM failures
+WHERE tenant_id = %(tenant)s AND id = ANY(%(failure_ids)s::uuid[]) AND job_id = %(job)s;
 
 -- name: insert_message
 -- A message that the record has is changed in place: its id, first job and date of arrival stay.
@@ -42,7 +43,7 @@ ON CONFLICT (tenant_id, id) DO UPDATE SET
 -- Read again and found the same.
 UPDATE messages SET last_job_id = %(job)s, change_key = seen.change_key
 FROM unnest(%(ids)s::uuid[], %(change_keys)s::text[]) AS seen(id, change_key)
-WHERE messages.tenant_id = %(tenant)s AND messages.id = seen.id;
+WHERE messages.tenant_id = %(tenant)s AND messages.id = ANY(%(ids)s::uuid[]) AND messages.id = seen.id;
 
 -- name: insert_body
 -- The body beside its message, replaced with it.
@@ -58,13 +59,15 @@ INSERT INTO message_places (tenant_id, account_id, message_id, folder_id)
 SELECT %(tenant)s, %(account)s, seen.message_id, seen.folder_id
 FROM unnest(%(message_ids)s::uuid[], %(folder_ids)s::text[]) AS seen(message_id, folder_id)
 JOIN messages ON messages.tenant_id = %(tenant)s AND messages.id = seen.message_id
+WHERE messages.id = ANY(%(message_ids)s::uuid[])
 ON CONFLICT DO NOTHING;
 
 -- name: drop_other_places
 -- In a mailbox where a message lies in one folder only, a new place ends the old one.
 DELETE FROM message_places place
 USING unnest(%(message_ids)s::uuid[], %(folder_ids)s::text[]) AS seen(message_id, folder_id)
-WHERE place.tenant_id = %(tenant)s AND place.message_id = seen.message_id AND place.folder_id <> seen.folder_id;
+WHERE place.tenant_id = %(tenant)s AND place.message_id = ANY(%(message_ids)s::uuid[])
+  AND place.message_id = seen.message_id AND place.folder_id <> seen.folder_id;
 
 -- name: insert_entities
 -- What the rules found in a page of messages.

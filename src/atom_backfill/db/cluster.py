@@ -32,7 +32,8 @@ DATABASE = "atom"
 PORT = 5432
 
 # Memory for a small machine; 24 workers with their lease threads want more than 60 connections. Parallel queries need
-# /dev/shm, which containers keep at 64 MB. Errors stay out of the log: their text may hold mail.
+# /dev/shm, which containers keep at 64 MB. A new database grows by thousands of rows a minute, and until a table is
+# analysed its plans are bad. Errors stay out of the log: their text may hold mail.
 SETTINGS = {
     "listen_addresses": "",
     "port": str(PORT),
@@ -47,6 +48,7 @@ SETTINGS = {
     "max_parallel_workers_per_gather": "0",
     "max_parallel_maintenance_workers": "0",
     "jit": "off",
+    "autovacuum_naptime": "15s",
     "log_min_messages": "log",
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",

@@ -22,7 +22,8 @@ ON CONFLICT (tenant_id, id) DO UPDATE SET valid_from = excluded.valid_from
 
 -- name: insert_evidence
 -- What shows a node or an edge. An edge's weight rises by the rows that are new, in the statement that adds them, so it
--- is always their number; counting them anew each time would cost more with each mail. The answer is for the job.
+-- is always their number; counting them anew each time would cost more with each mail. The edges are named
+-- beside, lest the planner read all of the tenant's. The answer is for the job.
 WITH added AS (
     INSERT INTO graph_evidence (tenant_id, id, job_id, node_id, edge_id, message_id, quote, start_offset, end_offset)
     SELECT %(tenant)s, id, %(job)s, node_id, edge_id, message_id, quote, NULL, NULL
@@ -32,7 +33,7 @@ WITH added AS (
 ), heavier AS (
     UPDATE graph_edges edge SET weight = edge.weight + more.evidence
     FROM (SELECT edge_id, count(*)::integer AS evidence FROM added WHERE edge_id IS NOT NULL GROUP BY edge_id) more
-    WHERE edge.tenant_id = %(tenant)s AND edge.id = more.edge_id
+    WHERE edge.tenant_id = %(tenant)s AND edge.id = ANY(%(edges)s::uuid[]) AND edge.id = more.edge_id
 )
 SELECT count(node_id)::integer AS nodes, count(edge_id)::integer AS edges FROM added;
 
