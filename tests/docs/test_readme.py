@@ -61,4 +61,6 @@ def _pattern(shown: str) -> re.Pattern[str]:
 
 
 def _tidy(text: str) -> str:
+    """Forget how wide columns are."""
+    text = re.sub(r"(?<=\S) {2,}", "  ", text)
     return "\n".join(line.rstrip() for line in text.rstrip().splitlines())
