@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-sdk check bench lock clean
+.PHONY: help install demo test test-sdk check docs bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ check: install  ## linters, types, layering
 	$(BIN)/ruff format --check src tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config importlinter.ini
+
+docs: install  ## write the reference pages that are generated
+	$(BIN)/python -m atom_backfill.cli.reference docs/reference
 
 bench: install  ## run the benchmarks and write bench/report/
 	$(BIN)/python -m bench

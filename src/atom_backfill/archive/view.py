@@ -9,7 +9,7 @@ from atom_backfill.mail.digest import SegmentKind
 
 
 def message_view(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of docs/reference/message.md from what `PostgresArchive.message` reads."""
+    """Return the document of docs/reference/answers.md from what `PostgresArchive.message` reads."""
     return {
         "message_id": row["id"],
         "source_id": row["source_id"],

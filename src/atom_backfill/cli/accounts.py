@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 @group("connect", "connect outlook --user ines@lumen.example --client-id 11f1…", "connect mbox ~/export/mail.mbox")
 def connect() -> None:
-    """Connect a mailbox: it is read once to see that it can be, and nothing else is done yet."""
+    """Connect a mailbox, seeing that it can be read.
+
+    Connecting the same mailbox again resumes its account.
+    """
 
 
 @connect.command(
@@ -33,7 +36,7 @@ def connect() -> None:
 @click.option("--address", default="", metavar="ADDR", help="Whose mail it is, for people (default: the file's name).")
 @click.pass_obj
 def connect_mbox(call: Invocation, path: Path, address: str) -> None:
-    """Connect local mail: an mbox file, a Maildir, or a folder of .eml files."""
+    """Connect an mbox file, a Maildir, or a folder of .eml files."""
 
     async def run(tenancy: Tenancy) -> Account:
         from atom_backfill.app.connecting import connect_mbox
@@ -64,8 +67,9 @@ def connect_mbox(call: Invocation, path: Path, address: str) -> None:
 def connect_outlook(
     call: Invocation, user: str, app_tenant: str | None, client_id: str, client_secret_file: Path | None
 ) -> None:
-    """Connect an Outlook mailbox through Microsoft Graph, as an app of its own or by signing in with a code.
+    """Connect an Outlook mailbox through Microsoft Graph.
 
+    With a client secret as an app of its own, without one by signing in with a code in a browser.
     docs/howto/connect-outlook.md tells how to register the app.
     """
     secret = _read_secret(client_secret_file) if client_secret_file else None
@@ -96,10 +100,11 @@ def connect_outlook(
 def estimate(
     call: Invocation, account: str, since: datetime | None, until: datetime | None, folders: tuple[str, ...]
 ) -> None:
-    """Count what a job would read, and say how long it would take and cost; nothing is stored or spent.
+    """Count what would be read; quote its time and cost.
 
-    Counts come from the mailbox; the times assume between two free cores with a quick mailbox, and a busy core with a
-    slow one. Model tokens and dollars concern the graph lane alone, at list prices; null where there is none.
+    Nothing is stored or spent. Counts come from the mailbox; the times assume between two free cores with a quick
+    mailbox, and a busy core with a slow one. Model tokens and dollars concern the graph lane alone, at list prices;
+    null where there is none.
     """
     if since and until and since >= until:
         raise UsageError("empty_range", "--since must be earlier than --until")
@@ -123,7 +128,7 @@ def estimate(
 @click.option("--all-tenants", is_flag=True, help="Those of every tenant.")
 @click.pass_obj
 def accounts(call: Invocation, all_tenants: bool) -> None:
-    """List the connected mailboxes with how much of each is stored."""
+    """List mailboxes, with how much of each is stored."""
 
     async def run(app: App) -> list[dict[str, Any]]:
         return [
@@ -140,7 +145,7 @@ def accounts(call: Invocation, all_tenants: bool) -> None:
 @click.argument("account")
 @click.pass_obj
 def disconnect(call: Invocation, account: str) -> None:
-    """Forget an account's credentials; what is stored stays, and can be searched."""
+    """Forget a mailbox's credentials; its memory stays."""
 
     async def run(tenancy: Tenancy) -> dict[str, Any]:
         from atom_backfill.sources.accounts import find_account

@@ -29,7 +29,7 @@ Operation = Callable[["Tenancy", "JobId"], Awaitable[None]]
 @click.option("--lane", type=LANE, help="This lane only (default: the job).")
 @click.pass_obj
 def pause(call: Invocation, job: str, lane: str | None) -> None:
-    """Pause a job at the next page; everything stored stays, and `resume` goes on from there."""
+    """Pause a job at the next page; `resume` goes on from there."""
     _change(call, job, lambda tenancy, found: tenancy.control.pause(found, _lane(lane)))
 
 
@@ -57,7 +57,10 @@ def cancel(call: Invocation, job: str, lane: str | None) -> None:
 @click.option("--all-tenants", is_flag=True, help="Of every tenant.")
 @click.pass_obj
 def failures(call: Invocation, job: str | None, all_tenants: bool) -> None:
-    """List what could not be read, and why: of one job, or of all of them."""
+    """List what could not be read, and why.
+
+    Of one job, or without JOB of all of them.
+    """
 
     async def run(app: App) -> list[Document]:
         found: list[Document] = []
@@ -86,7 +89,10 @@ def failures(call: Invocation, job: str | None, all_tenants: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Show what would be read again.")
 @click.pass_obj
 def retry(call: Invocation, job: str, named: tuple[str, ...], dry_run: bool) -> None:
-    """Read again what could not be read; a completed job stays completed meanwhile."""
+    """Read again what could not be read.
+
+    A completed job stays completed meanwhile.
+    """
 
     async def run(tenancy: Tenancy) -> Document:
         found = await tenancy.jobs.resolve(job)

@@ -21,10 +21,10 @@ Document = dict[str, Any]
 @click.argument("account", required=False)
 @click.pass_obj
 def balance(call: Invocation, account: str | None) -> int:
-    """Compare the mailbox, folder by folder, with what is stored, failed and left out on purpose.
+    """Balance mailbox, record and memory, folder by folder.
 
-    The mailbox is walked by ids, not asked for its counters. Exit status 1 when something is unaccounted for, as it is
-    while a job is still reading.
+    What is stored, failed, or was left out on purpose, and what is missing. The mailbox is walked by ids, not asked
+    for its counters. Exit status 1 when something is unaccounted for, as it is while a job is still reading.
     """
 
     async def run(tenancy: Tenancy) -> Document:

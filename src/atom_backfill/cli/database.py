@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @group("db", "db url", "db shell")
 def db() -> None:
-    """The database: embedded in the home folder, or the one of DATABASE_URL."""
+    """Use the database: its URL, start, stop, a shell.
+
+    It is embedded in the home folder, or the one of DATABASE_URL.
+    """
 
 
 @db.command("url", examples=("db url", 'psql "$(atom-backfill db url)"'))
@@ -37,7 +40,10 @@ def url(call: Invocation) -> None:
 @db.command("start", examples=("db start",))
 @click.pass_obj
 def start(call: Invocation) -> None:
-    """Start the embedded server, and keep it up until `db stop`; a configured one is only looked at."""
+    """Start the embedded server; it stays up until `db stop`.
+
+    A configured one is only looked at.
+    """
 
     async def run(app: App) -> bool:
         await app.keep_up()

@@ -33,11 +33,21 @@ Document = dict[str, Any]
 
 
 @command("demo", "demo", "demo --mails 200", "demo --keep")
-@click.option("--mails", type=click.IntRange(50, 100_000), default=800, show_default=True, help="Size of the mailbox.")
+@click.option(
+    "--mails",
+    type=click.IntRange(50, 100_000),
+    metavar="N",
+    default=800,
+    show_default=True,
+    help="Size of the mailbox.",
+)
 @click.option("--keep", is_flag=True, help="Keep everything up afterwards, until Ctrl-C.")
 @click.pass_obj
 def demo(call: Invocation, mails: int, keep: bool) -> int:
-    """Read a simulated mailbox of invented mail, search it, and balance it; leaves nothing behind."""
+    """Read, search and balance a mailbox of invented mail.
+
+    In a home of its own, from a simulated Outlook; nothing is left behind.
+    """
     from atom_backfill.cli.stage import stage
 
     quiet_logs(call)

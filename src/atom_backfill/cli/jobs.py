@@ -49,7 +49,7 @@ class Wanted:
 @click.option("--all", "every", is_flag=True, help="Start every connected account of the tenant.")
 @click.option("--since", type=MOMENT, help="Read mail received at or after this moment (default: from the beginning).")
 @click.option("--until", type=MOMENT, help="Read mail received before this moment; a bare date is its midnight.")
-@click.option("--days", type=click.IntRange(1, 36_500), help="Read the last N days, instead of --since.")
+@click.option("--days", type=click.IntRange(1, 36_500), metavar="N", help="Read the last N days, instead of --since.")
 @click.option("--folder", "folders", multiple=True, metavar="NAME", help="Read this folder (`all`: every); repeatable.")
 @click.option("--again", is_flag=True, help="Read again what is stored already.")
 @click.option(
@@ -59,10 +59,11 @@ class Wanted:
 @click.option("--watch", "watching", is_flag=True, help="Stay and show the progress.")
 @click.pass_obj
 def start(call: Invocation, /, account: str | None, every: bool, watching: bool, **asked: Any) -> int:
-    """Create a job that reads a mailbox; workers do the reading (`worker`, or `run JOB`).
+    """Create a job that reads a mailbox.
 
-    Without --folder all folders are read but Junk, Deleted Items and Drafts. Only what the memory does not cover yet is
-    fetched. Dates without a zone are UTC; times are taken to the whole second.
+    Workers do the reading: `worker`, or `run JOB` here. Without --folder all folders are read but Junk, Deleted Items
+    and Drafts. Only what the memory does not cover yet is fetched. Dates without a zone are UTC; times are taken to
+    the whole second.
     """
     if (account is None) == (not every):
         raise UsageError("bad_arguments", "name one account, or give --all")
@@ -76,9 +77,7 @@ def start(call: Invocation, /, account: str | None, every: bool, watching: bool,
 
 @command("jobs", "jobs", "jobs --status running --json")
 @click.option("--status", type=STATUSES, help="Those in this state.")
-@click.option(
-    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many, the newest first."
-)
+@click.option("--limit", type=click.IntRange(1, 1000), metavar="N", default=20, show_default=True, help="How many.")
 @click.option("--all-tenants", is_flag=True, help="Those of every tenant.")
 @click.pass_obj
 def jobs(call: Invocation, status: str | None, limit: int, all_tenants: bool) -> None:
@@ -100,7 +99,7 @@ def jobs(call: Invocation, status: str | None, limit: int, all_tenants: bool) ->
 @click.argument("job")
 @click.pass_obj
 def show(call: Invocation, job: str) -> None:
-    """Show one job: how far it is, how fast, and what it waits for."""
+    """Show how far a job is, how fast, and what it waits for."""
 
     async def run(tenancy: Tenancy) -> Document:
         return await tenancy.jobs.job(await tenancy.jobs.resolve(job))
@@ -114,9 +113,10 @@ def show(call: Invocation, job: str) -> None:
 @click.option("--until-done", is_flag=True, help="Return when the job has ended; this is what it does anyway.")
 @click.pass_obj
 def watch(call: Invocation, job: str, until_done: bool) -> int:
-    """Follow a job until it has ended. Exit status 0: completed; 1: failed or cancelled.
+    """Follow a job until it has ended.
 
-    With --json one line for each change. Ending the watch does not end the job.
+    Exit status 0: completed; 1: failed or cancelled. With --json one line for each change. Ending the watch does not
+    end the job.
     """
 
     async def run(tenancy: Tenancy) -> Document:

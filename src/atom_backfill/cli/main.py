@@ -99,7 +99,10 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
 )
 def cli() -> None:
-    """Turn years of mail into a memory that people and their agents search, every answer traceable to its mail."""
+    """Turn years of mail into a memory that people and their agents search.
+
+    Every answer shows the mail that it came from.
+    """
 
 
 def _add_commands() -> None:

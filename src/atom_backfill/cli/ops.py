@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 @command("init", "init", "init --json")
 @click.pass_obj
 def init(call: Invocation) -> None:
-    """Make the home folder, the database's schema, the tenant `local` and the vault's key. Safe to repeat."""
+    """Make home, database, tenant and key; may be repeated.
+
+    The home folder is ATOM_HOME; the tenant is called `local`.
+    """
 
     async def run(app: App) -> dict[str, Any]:
         from atom_backfill.access.tenants import LOCAL
@@ -43,7 +46,10 @@ def init(call: Invocation) -> None:
 @command("doctor", "doctor", "doctor --json")
 @click.pass_obj
 def doctor(call: Invocation) -> int:
-    """Check what it needs to work, and say how to mend what does not. Exit status 1 when something fails."""
+    """Check all that is needed, and say how to mend what is not.
+
+    Exit status 1 when something fails; a warning does not count.
+    """
     settings, _ = settings_of(call)
     quiet_logs(call)
 
@@ -63,7 +69,10 @@ def doctor(call: Invocation) -> int:
 @command("settings", "settings", "settings --json")
 @click.pass_obj
 def settings(call: Invocation) -> None:
-    """List every setting with its meaning, its value now, and where that came from; secrets are masked."""
+    """List every setting, its value, and where that came from.
+
+    Secrets are masked.
+    """
     _, sources = settings_of(call)
     listed = [
         {
@@ -85,7 +94,10 @@ def settings(call: Invocation) -> None:
 
 @group("tenant", "tenant create acme", "tenant list")
 def tenant() -> None:
-    """Tenants: each has its own mailboxes, memory and keys, and sees nothing of the others."""
+    """Make and list tenants, who see nothing of each other.
+
+    Each has its own mailboxes, memory and keys.
+    """
 
 
 @tenant.command("create", examples=("tenant create acme",))

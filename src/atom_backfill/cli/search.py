@@ -38,15 +38,18 @@ Document = dict[str, Any]
     show_default=True,
     help="How to search.",
 )
-@click.option("--limit", type=click.IntRange(1, 200), default=10, show_default=True, help="How many results.")
+@click.option(
+    "--limit", type=click.IntRange(1, 200), metavar="N", default=10, show_default=True, help="How many results."
+)
 @click.option(
     "--group", type=click.Choice(["thread", "message"]), default="thread", show_default=True, help="What one result is."
 )
 @click.pass_obj
 def search(call: Invocation, /, query: str, account: str | None, **narrowed: Any) -> None:
-    """Search the mail by meaning and by words; every result is a mail, with why it was found.
+    """Search the mail by meaning and by words.
 
-    Dates without a zone are UTC. Folders are named by path, well-known name (inbox) or id.
+    Every result is a mail, with why it was found. Dates without a zone are UTC. Folders are named by path, well-known
+    name (inbox) or id.
     """
 
     async def run(tenancy: Tenancy) -> Document:

@@ -14,7 +14,7 @@ _PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 @group("simulate", "simulate graph --port 8100")
 def simulate() -> None:
-    """Strict stand-ins for foreign services, to try things out and to test a set-up."""
+    """Run a strict stand-in for a foreign service."""
 
 
 @simulate.command(

@@ -30,16 +30,23 @@ def _lanes(_: click.Context, __: click.Parameter, value: str) -> tuple[Lane, ...
         raise click.BadParameter(f"{value!r} is no list of lanes; write ingest, graph, or ingest,graph.") from None
 
 
+concurrency_option = click.option(
+    "--concurrency", type=click.IntRange(1, 64), metavar="N", default=4, show_default=True, help="Chunks at once."
+)
+
+
 @command("worker", "worker", "worker --lanes ingest --concurrency 2", "worker --drain", data=False)
 @click.option("--lanes", default="ingest,graph", show_default=True, callback=_lanes, help="Lanes to work on.")
-@click.option("--concurrency", type=click.IntRange(1, 64), default=4, show_default=True, help="Chunks at once.")
+@click.option(
+    "--concurrency", type=click.IntRange(1, 64), metavar="N", default=4, show_default=True, help="Chunks at once."
+)
 @click.option("--drain", is_flag=True, help="Exit once nothing is left to do.")
 @click.pass_obj
 def worker(call: Invocation, lanes: tuple[Lane, ...], concurrency: int, drain: bool) -> int:
-    """Work on the jobs of all tenants until told to stop; being idle is no reason to.
+    """Work on the jobs of all tenants until told to stop.
 
-    SIGTERM and Ctrl-C drain: pages at hand are finished, within 10 s. Logs are JSON lines on stderr; ATOM_LOG=text
-    makes them lines for people.
+    Being idle is no reason to stop. SIGTERM and Ctrl-C drain: pages at hand are finished, within 10 s. Logs are JSON
+    lines on stderr; ATOM_LOG=text makes them lines for people.
     """
 
     async def run(app: App) -> int:
@@ -66,12 +73,14 @@ def worker(call: Invocation, lanes: tuple[Lane, ...], concurrency: int, drain: b
 
 @command("run", "run 1f0c", "run ines@lumen.example")
 @click.argument("job")
-@click.option("--concurrency", type=click.IntRange(1, 64), default=4, show_default=True, help="Chunks at once.")
+@click.option(
+    "--concurrency", type=click.IntRange(1, 64), metavar="N", default=4, show_default=True, help="Chunks at once."
+)
 @click.pass_obj
 def run(call: Invocation, job: str, concurrency: int) -> int:
-    """Be the worker for a job, here and now, until it has ended. Exit status as of `watch`.
+    """Be the worker for a job, here, until it has ended.
 
-    Ctrl-C stops at the next page; the same command goes on from there.
+    Exit status as of `watch`. Ctrl-C stops at the next page; the same command goes on from there.
     """
 
     async def work(tenancy: Tenancy) -> Document:
