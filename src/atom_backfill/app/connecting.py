@@ -40,15 +40,12 @@ async def connect_outlook(tenancy: Tenancy, app: Registration, user: str, tell: 
 
     Raises SignInNeededError and NeedsOwnerError that say what to change and where.
     """
-    mailboxes = tenancy.app.mailboxes
     credentials = Credentials(app.tenant, app.client_id, app.client_secret)
 
     async def tell_code(code: DeviceCode) -> None:
         tell(code.message)
 
-    account = await _save(tenancy, await mailboxes.connect_outlook(credentials, user, tell_code))
-    await mailboxes.forget(account.account_id)
-    return account
+    return await _save(tenancy, await tenancy.app.mailboxes.connect_outlook(credentials, user, tell_code))
 
 
 async def _save(tenancy: Tenancy, connection: Connection) -> Account:

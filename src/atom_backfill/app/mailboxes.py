@@ -11,7 +11,7 @@ from uuid import UUID
 
 from atom_backfill.app.outside import Outside
 from atom_backfill.db.pool import Database
-from atom_backfill.errors import BugError, SignInNeededError, ThrottledError
+from atom_backfill.errors import BugError, RetryLaterError, ThrottledError
 from atom_backfill.http import HttpClient
 from atom_backfill.jobs.job import AccountId, Lease, TenantId
 from atom_backfill.settings import Settings
@@ -26,6 +26,7 @@ from atom_backfill.sources.outlook.auth import (
     sign_in_with_secret,
 )
 from atom_backfill.sources.outlook.client import GraphClient
+from atom_backfill.sources.outlook.refusals import not_signed_in
 from atom_backfill.sources.outlook.source import OutlookSource
 from atom_backfill.sources.ports import MailSource, Permits, Sealer, TokenCache
 from atom_backfill.sources.postgres import TOKEN_CACHE, PostgresAccounts, PostgresPermits, PostgresTokenCache
@@ -57,12 +58,13 @@ class Mailboxes:
         self._stack = AsyncExitStack()
 
     async def source(self, lease: Lease) -> MailSource:
-        """Return the mailbox that a chunk is about."""
+        """Return the mailbox that a chunk is about, opened anew where its connection has changed meanwhile."""
         return (await self._of(lease.tenant_id, lease.account_id))[1]
 
     async def kind(self, lease: Lease) -> str:
-        """Return the kind of the mailbox that a chunk is about."""
-        return (await self._of(lease.tenant_id, lease.account_id))[0].kind
+        """Return the kind of the mailbox that a chunk is about; it never changes."""
+        known = self._open.get(lease.account_id) or await self._of(lease.tenant_id, lease.account_id)
+        return known[0].kind
 
     async def open(self, tenant: TenantId, account: Account) -> MailSource:
         """Return an account's mailbox. Raises RefusedError where it is disconnected."""
@@ -71,9 +73,7 @@ class Mailboxes:
 
     def local_files(self, path: Path, address: str = "") -> MboxSource:
         """Return a mailbox of local files: an mbox file, a Maildir, or a folder of mail files."""
-        folder = self._settings.home / INDEX_FOLDER
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return MboxSource(path, folder, self._outside.clock, address=address)
+        return MboxSource(path, self._settings.home / INDEX_FOLDER, self._outside.clock, address=address)
 
     async def connect_outlook(self, credentials: Credentials, user: str, tell: Tell) -> Connection:
         """Sign in, read the mailbox to see that it can be read, and return what to keep.
@@ -98,11 +98,6 @@ class Mailboxes:
             secrets[CLIENT_SECRET] = credentials.client_secret
         return Connection(OUTLOOK, mailbox, config, secrets)
 
-    async def forget(self, account: AccountId) -> None:
-        """Open the account's mailbox anew the next time: its sign-in has changed."""
-        async with self._opening:
-            self._open.pop(account, None)
-
     async def close(self) -> None:
         """Give everything back."""
         await self._stack.aclose()
@@ -122,12 +117,15 @@ class Mailboxes:
 
     async def _of(self, tenant: TenantId, account_id: AccountId) -> tuple[Account, MailSource]:
         async with self._opening:
-            if account_id not in self._open:
-                account = await self._accounts(tenant).read(account_id)
-                self._open[account_id] = (account, await self._make(tenant, account))
-            return self._open[account_id]
+            account = await self._accounts(tenant).read(account_id)
+            known = self._open.get(account_id)
+            if known is None or known[0].changed_at != account.changed_at:
+                known = self._open[account_id] = (account, await self._make(tenant, account))
+            return known
 
     async def _make(self, tenant: TenantId, account: Account) -> MailSource:
+        if account.status == "disconnected":
+            raise RetryLaterError("disconnected", "The mailbox has been disconnected; connect it again first.")
         match account.kind:
             case "mbox":
                 return self.local_files(Path(account.config["path"]), account.address)
@@ -137,7 +135,7 @@ class Mailboxes:
                 credentials = Credentials(config["tenant"], config["client_id"], secret)
                 cache = self._token_cache(tenant, account.account_id)
                 if credentials.delegated and not (await cache.load()).text:
-                    raise SignInNeededError("not_signed_in", f"Connect {account.address} again: it is not signed in.")
+                    raise not_signed_in()
                 client = self._client(credentials, config["user"], cache, self._permits(account))
                 return OutlookSource(client, self._outside.clock, address=account.address)
             case _:
