@@ -99,7 +99,7 @@ def make_master_key(path: Path) -> bytes:
     """
     if not path.exists():
         try:
-            _write_once(path, base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
+            write_once(path, base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
         except OSError as error:
             raise NeedsOwnerError(
                 "home_not_writable",
@@ -131,7 +131,8 @@ def read_master_key(path: Path) -> bytes:
     return parse_master_key(text.decode("ascii", errors="replace"))
 
 
-def _write_once(path: Path, content: bytes) -> None:
+def write_once(path: Path, content: bytes) -> None:
+    """Write a file that this user alone may read, whole or not at all; one that is there stays. Raises OSError."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

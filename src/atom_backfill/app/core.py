@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
+from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 from uuid import UUID
 
 from atom_backfill.access.postgres import PostgresTenants
 from atom_backfill.access.tenants import LOCAL, Tenant, Tenants
-from atom_backfill.access.vault import Binding, Vault, make_master_key, parse_master_key
+from atom_backfill.access.vault import Binding, Vault, make_master_key, parse_master_key, read_master_key
 from atom_backfill.app.mailboxes import Mailboxes
 from atom_backfill.app.memories import Memories
 from atom_backfill.app.outside import Outside
@@ -21,6 +22,7 @@ from atom_backfill.backfill.reader import JobReader
 from atom_backfill.db.embedded import EmbeddedPostgres
 from atom_backfill.db.migrate import Migrator
 from atom_backfill.db.pool import Database, PoolLimits
+from atom_backfill.errors import NeedsOwnerError
 from atom_backfill.jobs.control import Control
 from atom_backfill.jobs.job import TenantId
 from atom_backfill.jobs.postgres import PostgresControl
@@ -54,7 +56,27 @@ class App:
         """The vault, with the master key of the settings or of the home, made if there is none."""
         if self.settings.master_key is not None:
             return Vault([parse_master_key(self.settings.master_key)])
-        return Vault([make_master_key(self.settings.home / MASTER_KEY_FILE)])
+        return Vault([make_master_key(self.home_file(MASTER_KEY_FILE))])
+
+    @property
+    def filled_vault(self) -> Vault:
+        """The vault, for what was sealed before. Raises NeedsOwnerError `vault_key_missing` instead of making a key."""
+        if self.settings.master_key is None:
+            read_master_key(self.settings.home / MASTER_KEY_FILE)
+        return self.vault
+
+    def home_file(self, name: str) -> Path:
+        """Return the path of a file in the home, which is made if there is none. Raises NeedsOwnerError."""
+        home = self.settings.home
+        try:
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise NeedsOwnerError(
+                "home_not_writable",
+                f"The home folder {home} cannot be made: give the one above it to this user, or set ATOM_HOME.",
+                detail=str(error.strerror),
+            ) from error
+        return home / name
 
     async def revive(self) -> None:
         """Bring the embedded server back where it has died; a configured database is its operator's business."""
@@ -112,7 +134,12 @@ async def open_app(settings: Settings, outside: Outside | None = None) -> AsyncI
         server = None if settings.database_url else embedded_server(settings)
         url = settings.database_url or await _started(server, stack)
         database = await stack.enter_async_context(
-            await Database.open(url, limits=PoolLimits(most=CONNECTIONS), direct_url=settings.direct_url)
+            await Database.open(
+                url,
+                limits=PoolLimits(most=CONNECTIONS),
+                prepare=settings.direct_url is None,  # a pooler may hand each statement to another connection
+                direct_url=settings.direct_url,
+            )
         )
         await Migrator(database).ensure_current()
         app = App(settings, outside or Outside(), database, server)
@@ -122,10 +149,13 @@ async def open_app(settings: Settings, outside: Outside | None = None) -> AsyncI
 
 
 def with_login(url: str, login: str, password: str) -> str:
-    """Return a database URL with another login."""
+    """Return a database URL with another login, and nothing left of its own."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{quote(login, safe='')}:{quote(password, safe='')}@{host}"))
+    own = ("user", "password", "passfile")  # they would win over those before the host
+    kept = [each for each in parts.query.split("&") if each.partition("=")[0] not in own]
+    netloc = f"{quote(login, safe='')}:{quote(password, safe='')}@{host}"
+    return urlunsplit(parts._replace(netloc=netloc, query="&".join(kept)))
 
 
 def embedded_server(settings: Settings) -> EmbeddedPostgres:
@@ -150,4 +180,4 @@ class _Sealer:
         return self._app.vault.seal(Binding(tenant, "secrets", row, "sealed"), plain)
 
     def open(self, tenant: UUID, row: str, sealed: bytes) -> bytes:
-        return self._app.vault.open(Binding(tenant, "secrets", row, "sealed"), sealed)
+        return self._app.filled_vault.open(Binding(tenant, "secrets", row, "sealed"), sealed)

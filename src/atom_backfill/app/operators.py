@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
 
+from atom_backfill.access.vault import write_once
 from atom_backfill.app.core import App
 from atom_backfill.db.connecting import connect
 from atom_backfill.db.pool import Owner
@@ -23,8 +23,8 @@ async def operator_url(app: App) -> str:
 
     Raises NeedsOwnerError `operator_missing` where the database's account may not make logins.
     """
-    path = app.settings.home / PASSWORD_FILE
-    password = await asyncio.to_thread(_password, path)
+    path = app.home_file(PASSWORD_FILE)
+    password = await asyncio.to_thread(read_password, path)
     async with app.database.transaction(Owner()) as tx:
         login = operator_login(await tx.fetch_value("SELECT current_database()"))
     url = app.login_url(login, password)
@@ -41,21 +41,25 @@ async def operator_url(app: App) -> str:
     return url
 
 
+def read_password(path: Path) -> str:
+    """Read the operator's password, made at the first time, for this user alone. Raises NeedsOwnerError."""
+    try:
+        if not path.exists():
+            write_once(path, secrets.token_urlsafe(32).encode())
+        if not stat.S_IMODE(path.stat().st_mode) & 0o077:
+            return path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NeedsOwnerError(
+            "operator_password_unusable",
+            f"The operator's password {path} cannot be read or made: delete it, or set ATOM_HOME.",
+        ) from error
+    raise NeedsOwnerError(
+        "operator_password_exposed", f"Other users may read the operator's password: run chmod 600 {path}."
+    )
+
+
 async def _works(url: str) -> bool:
     with suppress(AtomError):
         await (await connect(url)).close()
         return True
     return False
-
-
-def _password(path: Path) -> str:
-    """Read the operator's password; made at the first time, for this user alone."""
-    with suppress(FileExistsError):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(32))
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise NeedsOwnerError(
-            "operator_password_exposed", f"Other users may read the operator's password: run chmod 600 {path}."
-        )
-    return path.read_text("ascii").strip()

@@ -76,7 +76,7 @@ _PRIVILEGE = _Verdict(
 _POOLER = _Verdict(
     NeedsOwnerError,
     "database_pooler",
-    "A connection pooler loses prepared statements: turn them off in the settings, or use a direct DATABASE_URL.",
+    "A connection pooler loses prepared statements: set ATOM_DIRECT_URL to the database itself; then none are used.",
 )
 _URL = _Verdict(
     NeedsOwnerError, "database_url_invalid", "DATABASE_URL is not a PostgreSQL URL (postgresql://user@host/name)."
