@@ -13,13 +13,14 @@ from typing import Self
 
 import psycopg
 import psycopg_pool
+from psycopg import sql
 
 from atom_backfill.clock import Clock
 from atom_backfill.db.connecting import GRACE_S, PARAMETERS, BoundedAsyncConnection, configure, connect
 from atom_backfill.db.faults import RowRefusedError, translated
 from atom_backfill.db.listening import Heard, Listening, Lost, Notified, listen
 from atom_backfill.db.renewal import RenewalConnection
-from atom_backfill.db.scope import Engine, Operator, Owner, Scope, Work, opening
+from atom_backfill.db.scope import IDLE_LIMIT_S, Engine, Operator, Owner, Scope, Work, opening
 from atom_backfill.db.transaction import Params, Row, Transaction
 from atom_backfill.errors import AtomError, BugError, NeedsOwnerError, RetryLaterError
 
@@ -32,12 +33,16 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """Connections kept and allowed, seconds to wait for a free one, and for an answer beyond `statement_timeout`."""
+    """Connections kept and allowed; seconds to wait for a free one, and for an answer beyond `statement_timeout`.
+
+    `idle_s`: seconds after which the server ends a transaction in which nothing happens.
+    """
 
     least: int = 1
     most: int = 10
     wait_s: float = 15.0
     grace_s: float = GRACE_S
+    idle_s: float = IDLE_LIMIT_S
 
 
 class Database:
@@ -104,7 +109,7 @@ class Database:
         async with self._borrowed() as connection:
             connection.patience_s = statement_timeout_s + self._limits.grace_s
             try:
-                await _begin(connection, scope, statement_timeout_s)
+                await _begin(connection, opening(scope, statement_timeout_s, self._limits.idle_s))
                 transaction = Transaction(connection)
                 yield transaction
                 transaction.refuse_if_lost()
@@ -154,9 +159,9 @@ async def _try(url: str) -> None:
         )
 
 
-async def _begin(connection: BoundedAsyncConnection, scope: Scope, statement_timeout_s: float) -> None:
+async def _begin(connection: BoundedAsyncConnection, opening_it: sql.Composed) -> None:
     try:
-        await connection.execute(opening(scope, statement_timeout_s))
+        await connection.execute(opening_it)
     except (psycopg.errors.InvalidParameterValue, psycopg.errors.InsufficientPrivilege):
         raise NeedsOwnerError(
             "database_roles_missing",

@@ -37,8 +37,9 @@ Scope = Engine | Work | Operator | Owner
 
 ENGINE_ROLE, WORK_ROLE, OPERATOR_ROLE = "atom_engine", "atom_work", "atom_operator"
 _ROLES = {Engine: ENGINE_ROLE, Work: WORK_ROLE, Operator: OPERATOR_ROLE, Owner: "none"}
-# An idle transaction holds locks and stops clean-up; nothing of ours thinks for a minute inside one.
-_IDLE_LIMIT_S = 60
+# An idle transaction holds locks. Shorter than a lease, so that a process which was stopped inside one holds up nobody
+# once its chunks can be claimed by others.
+IDLE_LIMIT_S = 15.0
 
 _OPENING = sql.SQL(
     "BEGIN; SELECT set_config('role', {role}, true), set_config('atom.tenant', {tenant}, true),"
@@ -47,11 +48,11 @@ _OPENING = sql.SQL(
 )
 
 
-def opening(scope: Scope, statement_timeout_s: float) -> sql.Composed:
+def opening(scope: Scope, statement_timeout_s: float, idle_s: float = IDLE_LIMIT_S) -> sql.Composed:
     """Return the statement that begins a transaction of `scope`."""
     return _OPENING.format(
         role=sql.Literal(_ROLES[type(scope)]),
         tenant=sql.Literal(str(scope.tenant_id) if isinstance(scope, Work) else ""),
         statement_ms=sql.Literal(str(int(statement_timeout_s * 1000))),
-        idle_ms=sql.Literal(str(_IDLE_LIMIT_S * 1000)),
+        idle_ms=sql.Literal(str(int(idle_s * 1000))),
     )
