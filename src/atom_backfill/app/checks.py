@@ -70,7 +70,7 @@ async def _of_database(app: App) -> list[Check]:
         checks.append(await _guarded("memory", partial(_memory, app, tenants)))
         for tenancy in tenants:
             checks += await _accounts(tenancy)
-    app.memories.close()
+    await app.memories.close()
     return checks
 
 
@@ -107,7 +107,7 @@ async def _embedder(settings: Settings, outside: Outside) -> Check:
         embedder = await memories.embedder()
         await embedder.embed(["ready"])
     finally:
-        memories.close()
+        await memories.close()
     return Check("embedder", "ok", embedder.identity)
 
 

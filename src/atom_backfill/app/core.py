@@ -47,7 +47,7 @@ class App:
         self.outside = outside
         self.database = database
         self.tenants = Tenants(PostgresTenants(database), outside.new_id)
-        self.memories = Memories(settings, outside)
+        self.memories = Memories(settings, outside, database)
         self.ledger = PostgresLedger(database)
         self.mailboxes = Mailboxes(settings, outside, database, self.accounts, _Sealer(self))
 
@@ -144,7 +144,7 @@ async def open_app(settings: Settings, outside: Outside | None = None) -> AsyncI
         await Migrator(database).ensure_current()
         app = App(settings, outside or Outside(), database, server)
         stack.push_async_callback(app.mailboxes.close)
-        stack.callback(app.memories.close)
+        stack.push_async_callback(app.memories.close)
         yield app
 
 

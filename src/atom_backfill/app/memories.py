@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib import import_module
 from typing import cast
 
 from atom_backfill.app.outside import Outside
+from atom_backfill.db.pool import Database
 from atom_backfill.errors import SignInNeededError
 from atom_backfill.http import HttpClient
 from atom_backfill.jobs.job import TenantId
+from atom_backfill.jobs.postgres import PostgresDuties
 from atom_backfill.llm.client import OpenAIEmbedder
 from atom_backfill.memory.ports import Embedder, PassageIndex
 from atom_backfill.settings import Settings
 
 MODEL_SECONDS = 90.0
 OPENAI = "https://api.openai.com/v1"
+MAKING_S = 60.0
+"""For which a process that makes a dataset keeps the others from it, should it die meanwhile."""
+_POLL_S = 0.5
 
 
 class Memories:
-    """The one embedder of the process, and an open index for each tenant."""
+    """The one embedder of the process, and an open index for each tenant; without a database the embedder alone."""
 
-    def __init__(self, settings: Settings, outside: Outside) -> None:
+    def __init__(self, settings: Settings, outside: Outside, database: Database | None = None) -> None:
         self._settings = settings
-        self._clock = outside.clock
-        self._close: Callable[[], None] | None = None
+        self._outside = outside
+        self._database = database
+        self._stack = AsyncExitStack()
         self._embedder = outside.embedder
         self._indexes: dict[TenantId, PassageIndex] = {}
         self._opening = asyncio.Lock()
@@ -45,8 +52,9 @@ class Memories:
             if tenant not in self._indexes:
                 # In a thread: the library takes seconds to load, and the event loop has other work.
                 lance = await asyncio.to_thread(import_module, "atom_backfill.memory.lance")
+                uri, made_by = self._settings.memory_uri, embedder.identity
                 self._indexes[tenant] = await lance.open_index(
-                    self._settings.memory_uri, tenant, embedder.identity, embedder.dim
+                    uri, tenant, made_by, embedder.dim, creation=self._alone(tenant)
                 )
             return self._indexes[tenant]
 
@@ -54,17 +62,28 @@ class Memories:
         """Return the tenants whose memory this process has open."""
         return tuple(self._indexes)
 
-    def close(self) -> None:
-        """End the embedder's threads."""
-        if self._close is not None:
-            self._close()
+    async def close(self) -> None:
+        """End the embedder's threads or connections."""
+        await self._stack.aclose()
+
+    @asynccontextmanager
+    async def _alone(self, tenant: TenantId) -> AsyncIterator[None]:
+        """Let one process at a time make a dataset; see `open_index`."""
+        assert self._database is not None
+        duties, name, clock = PostgresDuties(self._database), f"memory:{tenant}", self._outside.clock
+        while (fence := await duties.take(name, "opening", MAKING_S)) is None:
+            await clock.sleep(_POLL_S)
+        try:
+            yield
+        finally:
+            await duties.end(name, fence, 0.0)
 
     async def _make_embedder(self) -> Embedder:
         if self._settings.embedder == "openai":
             return await self._openai()
         minilm = await asyncio.to_thread(import_module, "atom_backfill.memory.minilm")
         embedder = minilm.MiniLM(threads=self._settings.threads or None)
-        self._close = embedder.close
+        self._stack.callback(embedder.close)
         return cast(Embedder, embedder)
 
     async def _openai(self) -> Embedder:
@@ -77,8 +96,10 @@ class Memories:
         async def own_key() -> str:
             return key or ""
 
-        http = HttpClient(base, total_seconds=MODEL_SECONDS)
-        make = partial(
-            OpenAIEmbedder, http, model=self._settings.openai_embedding_model, key=own_key, clock=self._clock
-        )
-        return make(dim=await make(dim=0).probe_dim())
+        async with AsyncExitStack() as opening:
+            http = await opening.enter_async_context(HttpClient(base, total_seconds=MODEL_SECONDS))
+            model, clock = self._settings.openai_embedding_model, self._outside.clock
+            make = partial(OpenAIEmbedder, http, model=model, key=own_key, clock=clock)
+            embedder = make(dim=await make(dim=0).probe_dim())
+            self._stack.push_async_exit(opening.pop_all())
+            return embedder
