@@ -78,6 +78,9 @@ class MiniLM:
             return self._model
 
     def _load(self) -> tuple[onnxruntime.InferenceSession, Tokenizer]:
+        # From 1.29 on it reports to its maker what it runs, unless told not to before it is imported; nothing of ours
+        # may leave the machine unasked. (onnxruntime/Privacy.md)
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         import onnxruntime
         from tokenizers import Tokenizer
 
