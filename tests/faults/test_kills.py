@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 
 from mortals import Mortals
@@ -33,6 +34,22 @@ async def test_a_worker_killed_between_any_two_steps_loses_nothing_and_doubles_n
         mortals.let_leases_lapse()
     assert launcher is not None
     assert mortals.world.job_row(job)["status"] == "running"
+    await mortals.finish(launcher)
+
+
+async def test_a_worker_killed_at_any_moment_loses_nothing_and_doubles_nothing(mortals: Mortals) -> None:
+    """Inside a write to the memory or a commit, too, where no point has a name."""
+    await mortals.start()
+    rng, launcher = random.Random(20251103), None
+    for _ in range(8):
+        launcher = await mortals.worker(launcher)
+        ended = asyncio.create_task(launcher.ended())
+        await asyncio.wait({ended}, timeout=rng.uniform(0.1, 0.4))
+        if not ended.done():
+            launcher.send(signal.SIGKILL)
+        assert await ended in (-signal.SIGKILL, 0)
+        mortals.let_leases_lapse()
+    assert launcher is not None
     await mortals.finish(launcher)
 
 

@@ -71,7 +71,7 @@ async def test_a_transaction_has_the_role_and_tenant_of_its_scope(
             "SELECT current_user::text AS role, current_setting('atom.tenant') AS tenant,"
             " current_setting('statement_timeout') AS statement, current_setting('TimeZone') AS zone,"
             " current_setting('idle_in_transaction_session_timeout') AS idle"
-        ) == {"role": role, "tenant": tenant, "statement": "7s", "zone": "UTC", "idle": "1min"}
+        ) == {"role": role, "tenant": tenant, "statement": "7s", "zone": "UTC", "idle": "15s"}
 
 
 @pytest.mark.parametrize("fails", [False, True])
