@@ -13,7 +13,7 @@ import re
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
@@ -216,7 +216,7 @@ _UNFINISHED = "SELECT count(*) AS n FROM sync_chunks WHERE account_id = %(accoun
 # Comparison ----------------------------------------------------------------------------------------------------------
 
 
-def differences(truth: Truth, store: Store, wanted: Wanted = Wanted()) -> list[str]:  # noqa: B008 - frozen
+def differences(truth: Truth, store: Store, wanted: Wanted = Wanted()) -> list[str]:
     """Say what is not as it must be after a completed backfill; nothing where all is right."""
     report = Report()
     until = wanted.until or store.jobs[-1]["end_date"]

@@ -1,4 +1,4 @@
-"""The whole product inside the test's own process: real stores and the simulator over HTTP, without waits or a model."""
+"""The product inside the test's own process: real stores, the simulator over HTTP, no waits and no model."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def opened(
         "ATOM_LOGIN_BASE_URL": world.url,
         **{f"ATOM_{name.upper()}": value for name, value in settings.items()},
     }
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - a test waits for nothing else
     configure("text", "error")
     loaded, _ = load_settings(environment, home)
     outside = Outside(clock=HurriedClock(), embedder=HashEmbedder())

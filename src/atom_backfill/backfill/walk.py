@@ -88,6 +88,7 @@ class Walk:
         self._found = 0
         self._furthest = 0
         self._asked_again_at: tuple[object, ...] = ()
+        self._nothing_at: tuple[object, ...] = ()
         self._run = _Run(_Scope.DOWN, self._window_of(_Scope.DOWN))
         self.over = False
 
@@ -104,8 +105,8 @@ class Walk:
     def learn(self, listed: Sequence[Listed], found: int, link: Link | None, *, broken: bool) -> None:
         """Take in a page: what it lists, newest first; how much of that the census had expected; its link.
 
-        Raises RetryLaterError `walk_stuck` where no link leads on from a page without items, and, if `thorough`, from a
-        second that was not read to its end.
+        Raises RetryLaterError `walk_stuck` where no link leads on from a page without items though the census expects
+        more, and, if `thorough`, from a second that was not read to its end.
         """
         run = self._run
         further = self._descend(run, listed) if self._dated else self._note(run, listed)
@@ -161,7 +162,8 @@ class Walk:
     def _cut_off(self, run: _Run) -> None:
         """There is more, and no link that leads to it."""
         if self._at is None or (run.scope is _Scope.BELOW and run.newest is None):
-            raise RetryLaterError("walk_stuck", "The mailbox lists nothing, and says that there is more.")
+            self._at_nothing(run)
+            return
         further = len(run.here) > self._furthest
         self._furthest = max(self._furthest, len(run.here))
         if run.newest is not None and run.newest > self._at and len(run.here) < DEEPEST_SKIP // 2:
@@ -172,6 +174,20 @@ class Walk:
             raise RetryLaterError("walk_stuck", "The mailbox holds more in one second than it lets anybody read.")
         else:
             self._ask(_Scope.BELOW)
+
+    def _at_nothing(self, run: _Run) -> None:
+        """The source lists nothing and says that there is more: it is asked again, and believed to list nothing where
+        the census expects no more either, or where it had said before that there is no more.
+        """
+        here = (run.scope, self._at, len(run.here))
+        expects_no_more = self._expected is not None and self._found >= self._expected
+        if self._nothing_at != here:
+            self._nothing_at = here
+            self._ask(run.scope)
+        elif run.listed == 0 and (expects_no_more or self._asked_again_at == here):
+            self.over = True
+        else:
+            raise RetryLaterError("walk_stuck", "The mailbox lists nothing, and says that there is more.")
 
     def _ask(self, scope: _Scope) -> None:
         self._run = _Run(scope, self._window_of(scope))

@@ -261,7 +261,18 @@ def test_a_walk_for_undated_items_begins_anew_after_a_broken_link() -> None:
     folder.items += [Item(SourceId("undated"), None)]
     trip = Trip(folder, window=Window(None, None), expected=0).go(dated=False)
     assert trip.missing() == []
-    assert trip.claims == 2
+    assert (trip.claims, folder.requests) == (1, 2 + 4)
+
+
+def test_an_empty_end_that_claims_more_is_asked_again_and_believed_where_the_census_expects_no_more() -> None:
+    for dated in (True, False):
+        empty = a_folder([], faults={(newest, 0): ["nowhere"] * 500 for newest in (True, False)})
+        assert Trip(empty, expected=0).go(patience=0, thorough=True, dated=dated).claims == 1
+        assert empty.requests == 2
+        with pytest.raises(RetryLaterError, match="lists nothing"):
+            Trip(empty, expected=1).go(patience=0, dated=dated)
+    now_and_then = a_folder([], faults={(newest, 0): ["nowhere"] for newest in (True, False)})
+    assert Trip(now_and_then, expected=1).go(patience=0).claims == 1
 
 
 def test_nothing_below_the_windows_start_is_asked_for() -> None:

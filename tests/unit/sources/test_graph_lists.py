@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -19,6 +20,8 @@ from fakes.permits import MemoryPermits
 from fakes.skipping_clock import SkippingClock
 
 EVER = Window(None, None)
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+SINCE = Window(NOON, None)
 FOLDER = FolderId("AAMkFolder=")
 
 
@@ -154,8 +157,27 @@ async def test_an_item_nested_too_deeply_is_told() -> None:
     "link", [5, ["https://graph.test/v1.0/x"], "https://evil.test/", "/relative", "http://graph.test/v1.0/"]
 )
 async def test_a_continuation_that_cannot_be_followed_is_told(link: Any) -> None:
-    page = await answering({"value": [{"id": "A"}], "@odata.nextLink": link}).page(FOLDER, EVER, size=10)
+    page = await answering({"value": [{"id": "A"}], "@odata.nextLink": link}).page(FOLDER, SINCE, size=10)
     assert (len(page.items), page.next, page.broken_link) == (1, None, True)
+
+
+@pytest.mark.parametrize("window", [Window(None, None), Window(NOON, NOON + timedelta(seconds=1))])
+async def test_where_dates_do_not_lead_on_items_are_counted(window: Window) -> None:
+    """Every link leads to another host; nobody follows it."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        assert request.url.host == "graph.test"
+        skip = int(request.url.params.get("$skip", 0))
+        items = [{"id": f"A{n}"} for n in range(skip, min(25, skip + 10))]
+        return httpx.Response(200, json={"value": items, "@odata.nextLink": "https://evil.test/"})
+
+    source, found, link = source_over(handle), [], None
+    for _ in range(4):
+        page = await source.page(FOLDER, window, size=10, link=link)
+        found += [item.source_id for item in page.items]
+        link = page.next
+    assert found == [f"A{n}" for n in range(25)]
+    assert (link, page.broken_link) == (None, False)
 
 
 async def test_pages_without_end_that_hold_nothing_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

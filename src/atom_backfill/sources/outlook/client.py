@@ -15,8 +15,8 @@ from atom_backfill.sources.ports import Permits
 
 ATTEMPTS = 3
 FIRST_PAUSE = 2.0
-RENEWALS = 2
-"""Of one call, the second only where the new token has worked for another call: it may end before this one is sent."""
+RENEWALS = 3
+"""Of one call, more than one only where the new token has worked for another: it may end before this call is sent."""
 
 T = TypeVar("T")
 OnRequest = Callable[[str, int, float], None]
@@ -129,8 +129,10 @@ class GraphClient:
         while True:
             answer = await self._once(kind, target, params, token)
             if isinstance(answer, Answer) and answer.status == 401:
-                if renewals and (token != self._accepted_token or renewals == RENEWALS):
+                if renewals and token != self._accepted_token:
                     raise _refused_again()
+                if renewals == RENEWALS:
+                    raise RetryLaterError("tokens_end_early", "Microsoft Graph's tokens end as soon as they are made.")
                 token = await self._tokens.renew(token, claims_challenge(answer))
                 renewals += 1
                 continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from atom_backfill.clock import Clock
@@ -22,7 +22,6 @@ from atom_backfill.sources.outlook.walk import Position, Walks, read_link, write
 from atom_backfill.sources.ports import Link, RawItem, Unreadable, Window
 
 PATIENCE_SECONDS = 120.0
-EVERYTHING = Window(None, None)
 
 SIZE_CODES = frozenset(
     {
@@ -139,8 +138,8 @@ class WindowReader:
         return Batch(items, self._next(listing, at, len(listed), url or ""))
 
     def _without_link(self, listing: Listing, at: Position, items: list[Any], listed: int) -> Batch:
-        """Leave it to the walk to go on by dates; where there are none, go on by counting until nothing is listed."""
-        counted = at.counted(listed) if listing.window == EVERYTHING else None
+        """Leave it to the walk to go on by dates; where those do not lead on, count until nothing is listed."""
+        counted = at.counted(listed) if _has_no_dates(listing.window) else None
         if counted is None or counted.skip == 0:
             return Batch(items, None, broken=True)
         return Batch(items, write_link(counted) if items else None)
@@ -207,6 +206,13 @@ class WindowReader:
             else:
                 return await self._page_or_less(listing, replace(at, size=listing.asked), until, tries=1)
         raise failure
+
+
+def _has_no_dates(window: Window) -> bool:
+    """Tell whether a window is everything, or no longer than a second."""
+    if window.start is None or window.end is None:
+        return window.start is window.end
+    return window.end - window.start <= timedelta(seconds=1)
 
 
 def filter_of(window: Window) -> str:
