@@ -45,33 +45,38 @@ class Check:
 
 async def examine(settings: Settings, outside: Outside) -> list[Check]:
     """Look at everything. Makes no home, no schema and no role; what a part raises becomes its finding."""
-    reaching = asyncio.ensure_future(_endpoints(settings))
-    checks = [await _guarded("home", partial(_home, settings)), await _guarded("disk", partial(_disk, settings))]
-    checks.append(await _guarded("embedder", partial(_embedder, settings, outside)))
+    async with asyncio.TaskGroup() as group:
+        reaching = group.create_task(_endpoints(settings))
+        checks = [await _guarded("home", partial(_home, settings)), await _guarded("disk", partial(_disk, settings))]
+        checks.append(await _guarded("embedder", partial(_embedder, settings, outside)))
+        checks += await _database(settings, outside)
+    return checks + reaching.result()
+
+
+async def _database(settings: Settings, outside: Outside) -> list[Check]:
     async with AsyncExitStack() as stack:
         try:
             database = await _open_database(settings, stack)
         except AtomError as error:
-            checks.append(Check("database", "fail", error.message, "mend this first: much else depends on it"))
-        else:
-            if database is None:
-                checks.append(Check("database", "fail", "there is none in the home yet", "run atom-backfill init"))
-            else:
-                checks += await _of_database(App(settings, outside, database, None))
-    return checks + await reaching
+            return [Check("database", "fail", error.message, "mend this first: much else depends on it")]
+        if database is None:
+            return [Check("database", "fail", "there is none in the home yet", "run atom-backfill init")]
+        app = App(settings, outside, database, None)
+        stack.push_async_callback(app.memories.close)
+        return await _of_database(app)
 
 
 async def _of_database(app: App) -> list[Check]:
-    parts = {"database": _server, "schema": _schema, "roles": _roles, "clock": _clock}
+    parts = {"database": _server, "schema": _schema, "roles": _roles, "clock": _clock, "vault": _vault}
     checks = [await _guarded(name, partial(part, app)) for name, part in parts.items()]
-    checks.append(await _guarded("vault", partial(_vault, app)))
-    if all(check.status == "ok" for check in checks if check.name in ("schema", "roles")):
+    if any(check.status != "ok" for check in checks if check.name in ("schema", "roles")):
+        return checks
+    try:
         tenants = [await app.tenant(str(tenant.id)) for tenant in await app.tenants.list()]
         checks.append(await _guarded("memory", partial(_memory, app, tenants)))
-        for tenancy in tenants:
-            checks += await _accounts(tenancy)
-    await app.memories.close()
-    return checks
+        return checks + [check for tenancy in tenants for check in await _accounts(tenancy)]
+    except AtomError as error:
+        return [*checks, Check("tenants", "fail", error.message, error.detail)]
 
 
 async def _guarded(name: str, look: Callable[[], Awaitable[Check]]) -> Check:
