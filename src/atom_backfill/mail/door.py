@@ -44,12 +44,8 @@ def repair(text: str) -> str:
     """Make a text of several lines storable and readable as it is: line ends become newlines, the unsafe goes."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if text.isascii():
-        return _ASCII_CONTROLS.sub(_substitute, text)
-    if _SURROGATE.search(text):
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    text = _UNSAFE.sub(_substitute, text)
-    text = _JOINER_IN_LATIN.sub("", text)
+    if not _is_plain(text):
+        text = _mend(text)
     return text if unicodedata.is_normalized("NFC", text) else unicodedata.normalize("NFC", text)
 
 
@@ -68,7 +64,24 @@ def cut(text: str, limit: int) -> str:
     return text[:end]
 
 
-_ASCII_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+def _is_plain(text: str) -> bool:
+    """Tell whether there is nothing to mend, which is so of nearly all text, at a tenth of the cost of mending it."""
+    rest = text.encode("utf-8", "surrogatepass").translate(None, _PLAIN_ASCII)
+    return not rest or not _ODD.search(rest.decode("utf-8", "surrogatepass"))
+
+
+def _mend(text: str) -> str:
+    if _SURROGATE.search(text):
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return _JOINER_IN_LATIN.sub("", _UNSAFE.sub(_substitute, text))
+
+
+_PLAIN_ASCII = bytes([0x09, 0x0A, *range(0x20, 0x7F)])
+# Whatever any of the patterns below may begin with.
+_ODD = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u180e\u200b-\u200d\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufe00-\ufe0f\ufeff"
+    "\ufff9-\ufffb\ufffe\uffff\U0001f3f4\U000e0000-\U000e01ef]"
+)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # A black flag, tags and a cancel tag spell a region's flag; any other tag character only hides text.
 _UNSAFE = re.compile(
