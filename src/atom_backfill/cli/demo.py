@@ -82,9 +82,9 @@ async def _run(call: Invocation, settings: Settings, keep: bool) -> int:
             _show(searches, ledger)
         if keep:
             await app.keep_up()
-            _tell_how_to_use(settings)
             stop = asyncio.Event()
             with on_signals(stop.set):
+                _tell_how_to_use(settings)
                 await stop.wait()
     return 0 if job["status"] == "completed" and ledger["balanced"] else 1
 
