@@ -35,8 +35,7 @@ async def write_shown(
     keys = {"tenant": lease.tenant_id, "job": lease.job_id}
     await tx.execute(SQL["insert_nodes"], keys | {"rows": Jsonb(_node_rows(shown))})
     await tx.execute(SQL["insert_edges"], keys | {"rows": Jsonb(_edge_rows(shown, dates))})
-    evidence = {"rows": Jsonb(_evidence_rows(shown)), "edges": list(shown.edges)}
-    added = await tx.fetch_one(SQL["insert_evidence"], keys | evidence)
+    added = await tx.fetch_one(SQL["insert_evidence"], keys | {"rows": Jsonb(_evidence_rows(shown))})
     return (0, 0) if added is None else (added["nodes"], added["edges"])
 
 

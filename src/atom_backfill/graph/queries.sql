@@ -33,7 +33,8 @@ WITH added AS (
 ), heavier AS (
     UPDATE graph_edges edge SET weight = edge.weight + more.evidence
     FROM (SELECT edge_id, count(*)::integer AS evidence FROM added WHERE edge_id IS NOT NULL GROUP BY edge_id) more
-    WHERE edge.tenant_id = %(tenant)s AND edge.id = ANY(%(edges)s::uuid[]) AND edge.id = more.edge_id
+    WHERE edge.tenant_id = %(tenant)s AND edge.id = more.edge_id
+      AND edge.id = ANY(ARRAY(SELECT edge_id FROM added WHERE edge_id IS NOT NULL))
 )
 SELECT count(node_id)::integer AS nodes, count(edge_id)::integer AS edges FROM added;
 
