@@ -66,10 +66,11 @@ async def write_places(tx: Transaction, lease: Lease, places: Iterable[tuple[UUI
 
 
 async def write_failures(tx: Transaction, lease: Lease, failed: Sequence[Failed]) -> int:
-    """Note what could not be read; returns how many rows there are now of these, messages that exist left out."""
+    """Note what could not be read, where the record has no message of it; returns how many are new to this job."""
+    ids = [failure_id(lease.account_id, item.source_id) for item in failed]
     rows = [
         {
-            "id": str(failure_id(lease.account_id, item.source_id)),
+            "id": str(identity),
             "source_id": item.source_id,
             "message_id": str(item.message_id),
             "folder_id": item.folder_id,
@@ -79,16 +80,21 @@ async def write_failures(tx: Transaction, lease: Lease, failed: Sequence[Failed]
             "error_code": item.error_code,
             "error": item.error,
         }
-        for item in failed
+        for identity, item in zip(ids, failed, strict=True)
     ]
-    keys = {"tenant": lease.tenant_id, "account": lease.account_id, "job": lease.job_id, "rows": Jsonb(rows)}
-    return await tx.execute(SQL["insert_failures"], keys)
+    keys = {"tenant": lease.tenant_id, "account": lease.account_id, "job": lease.job_id}
+    counted = keys | {"ids": ids}
+    before: int = await tx.fetch_value(SQL["count_failures"], counted)
+    message_ids = [item.message_id for item in failed]
+    await tx.execute(SQL["insert_failures"], keys | {"rows": Jsonb(rows), "message_ids": message_ids})
+    after: int = await tx.fetch_value(SQL["count_failures"], counted)
+    return after - before
 
 
-async def drop_failures(tx: Transaction, lease: Lease, ids: Sequence[UUID]) -> int:
+async def drop_failures(tx: Transaction, lease: Lease, source_ids: Iterable[str]) -> int:
     """Forget the failures of messages that have been read after all; returns how many this job had."""
-    keys = {"tenant": lease.tenant_id, "job": lease.job_id, "ids": list(ids)}
-    return int(await tx.fetch_value(SQL["drop_failures"], keys))
+    ids = [failure_id(lease.account_id, source_id) for source_id in source_ids]
+    return int(await tx.fetch_value(SQL["drop_failures"], {"tenant": lease.tenant_id, "job": lease.job_id, "ids": ids}))
 
 
 async def settled(tx: Transaction, lease: Lease, items: Sequence[tuple[str, str]], *, again: bool) -> frozenset[str]:

@@ -90,17 +90,23 @@ INSERT INTO failures (tenant_id, id, account_id, job_id, source_id, message_id, 
 SELECT %(tenant)s, id, %(account)s, %(job)s, source_id, message_id, folder_id, received_at, subject, stage, error_code, error
 FROM jsonb_to_recordset(%(rows)s) AS failed(id uuid, source_id text, message_id uuid, folder_id text,
     received_at timestamptz, subject text, stage text, error_code text, error text)
-WHERE NOT EXISTS (SELECT FROM messages WHERE messages.tenant_id = %(tenant)s AND messages.id = failed.message_id)
+WHERE NOT EXISTS (SELECT FROM messages WHERE messages.tenant_id = %(tenant)s AND messages.id = ANY(%(message_ids)s::uuid[])
+                    AND messages.id = failed.message_id)
 ORDER BY id
 ON CONFLICT (tenant_id, account_id, source_id) DO UPDATE SET
     job_id = excluded.job_id, stage = excluded.stage, error_code = excluded.error_code, error = excluded.error,
     folder_id = excluded.folder_id, received_at = excluded.received_at, subject = excluded.subject,
     attempts = failures.attempts + 1, last_at = atom_now();
 
+-- name: count_failures
+-- How many of these items this job counts among its failures.
+SELECT count(*)::integer AS failures FROM failures
+WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s) AND job_id = %(job)s;
+
 -- name: drop_failures
 -- What has been read after all; the answer tells how many of them this job had counted as done.
 WITH gone AS (
-    DELETE FROM failures WHERE tenant_id = %(tenant)s AND message_id = ANY(%(ids)s) RETURNING job_id
+    DELETE FROM failures WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s) RETURNING job_id
 )
 SELECT (count(*) FILTER (WHERE job_id = %(job)s))::integer AS failures FROM gone;
 

@@ -153,12 +153,9 @@ class _Page:
         """Note what could not be read. What the record has from before stays as it is, and is met."""
         if not failed:
             return
-        keys = _keys(self._lease) | {"ids": sorted(failed)}
-        before = await self._tx.fetch_value(SQL["count_failures"], keys)
-        await archive.write_failures(self._tx, self._lease, [*failed.values()])
-        after = await self._tx.fetch_value(SQL["count_failures"], keys)
-        met = await self._tx.execute(SQL["mark_seen"], keys)
-        self._add(_Written(done=after - before + met, failures=after - before))
+        new = await archive.write_failures(self._tx, self._lease, [*failed.values()])
+        met = await self._tx.execute(SQL["mark_seen"], _keys(self._lease) | {"ids": sorted(failed)})
+        self._add(_Written(done=new + met, failures=new))
 
     async def place(self, batch: Batch, *, one_place: bool) -> None:
         """Note where messages lie, also those that needed no reading."""
@@ -218,7 +215,7 @@ async def _write(tx: Transaction, lease: Lease, messages: Sequence[Stored]) -> _
         written = await _write_anew(tx, lease, fresh, changed)
     if same:
         await archive.touch_messages(tx, lease, same)
-    mended = await archive.drop_failures(tx, lease, [message.message_id for message in messages])
+    mended = await archive.drop_failures(tx, lease, [message.digest.message.source_id for message in messages])
     first_met = sum(known[message.message_id]["last_job_id"] != lease.job_id for message in met)
     return replace(written, messages=len(fresh), done=len(fresh) + first_met - mended)
 

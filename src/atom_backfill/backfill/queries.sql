@@ -31,11 +31,6 @@ RETURNING id;
 UPDATE messages SET last_job_id = %(job)s
 WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s) AND last_job_id <> %(job)s;
 
--- name: count_failures
--- How many of these items this job has already counted among its failures.
-SELECT count(*)::integer AS failures FROM failures
-WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND message_id = ANY(%(ids)s);
-
 -- name: lock_jobs
 -- In id order, when a page changes the counters of more than its own job.
 SELECT id FROM historical_sync_jobs WHERE tenant_id = %(tenant)s AND id = ANY(%(jobs)s) ORDER BY id FOR NO KEY UPDATE;

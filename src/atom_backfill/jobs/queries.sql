@@ -10,7 +10,8 @@ WITH load AS (
 )
 SELECT turn.tenant_id, turn.job_id, turn.lane
 FROM job_turns turn
-JOIN historical_sync_jobs job ON job.id = turn.job_id
+-- OFFSET 0: one look-up a turn, however many jobs there have been.
+CROSS JOIN LATERAL (SELECT * FROM historical_sync_jobs WHERE id = turn.job_id OFFSET 0) job
 JOIN accounts account ON account.id = job.account_id
 LEFT JOIN load ON load.tenant_id = turn.tenant_id
 WHERE turn.lane = ANY(%(lanes)s)
@@ -178,7 +179,7 @@ DELETE FROM job_turns WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND lane
 -- Also chunks that wait for a later time count as work; those of paused jobs and disconnected accounts do not.
 SELECT NOT EXISTS (
     SELECT FROM job_turns turn
-    JOIN historical_sync_jobs job ON job.id = turn.job_id
+    CROSS JOIN LATERAL (SELECT * FROM historical_sync_jobs WHERE id = turn.job_id OFFSET 0) job
     JOIN accounts account ON account.id = job.account_id
     JOIN sync_chunks chunk ON chunk.job_id = turn.job_id AND chunk.lane = turn.lane AND chunk.state IN ('ready', 'leased')
     WHERE turn.lane = ANY(%(lanes)s) AND job.status IN ('pending', 'running', 'completed')
@@ -247,7 +248,7 @@ INSERT INTO job_turns (tenant_id, job_id, lane) VALUES (%(tenant)s, %(job)s, %(l
 INSERT INTO historical_sync_jobs (tenant_id, id, account_id, status, graph_status, start_date, end_date, folders, again,
                                   budget_usd, chunk_size, max_parallel)
 VALUES (%(tenant)s, %(job)s, %(account)s, 'pending', %(graph_status)s, %(start)s,
-        coalesce(%(end)s, date_trunc('second', atom_now(), 'UTC')),
+        least(%(end)s::timestamptz, date_trunc('second', atom_now(), 'UTC')),
         %(folders)s, %(again)s, %(budget_usd)s, %(chunk_size)s, %(max_parallel)s)
 RETURNING id;
 
