@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from atom_backfill.app.core import App
 from atom_backfill.app.reading import read_items
+from atom_backfill.app.runtime import settle_in
 from atom_backfill.backfill.handler import ingest_handler
 from atom_backfill.backfill.page import Parts
 from atom_backfill.backfill.reading import Reading
@@ -22,6 +23,7 @@ from atom_backfill.jobs.job import Lane, Lease, TenantId
 from atom_backfill.jobs.postgres import PostgresDuties, PostgresJobStore, PostgresRenewals
 from atom_backfill.jobs.worker import Worker, WorkerOptions
 from atom_backfill.mail.door import Limits
+from atom_backfill.memory.upkeep import upkeep
 from atom_backfill.sandbox.process import Sandbox, SandboxLimits
 from atom_backfill.sources.ports import RawItem
 
@@ -35,6 +37,7 @@ def worker_name(app: App) -> str:
 
 async def run_worker(app: App, stop: asyncio.Event, options: WorkerOptions) -> None:
     """Work until `stop` is set, or with `options.drain` until nothing is left to do."""
+    settle_in()
     settings, outside = app.settings, app.outside
     memory = settings.parse_memory_mb * 1_000_000
     sandbox = Sandbox(SandboxLimits(memory_bytes=memory))
@@ -112,7 +115,6 @@ def _upkeep(app: App, tenant: TenantId) -> Duty:
     """Keep one tenant's memory compact and its indexes complete, by one worker at a time."""
 
     async def run() -> None:
-        index = await app.memories.index(tenant)
-        await index.upkeep()
+        await upkeep(await app.memories.index(tenant))
 
     return Duty(f"upkeep:{tenant}", UPKEEP_EVERY_S, run)
