@@ -85,7 +85,8 @@ JOB, CHUNK = uuid(3, 30), uuid(9, 1)
 TENANT, ACCOUNT = uuid(1, 1 + 31 % 3), uuid(2, 31)
 VALUES: dict[str, Any] = {
     "tenant": TENANT, "account": ACCOUNT, "owner": ACCOUNT, "job": JOB, "jobs": [JOB], "chunk": CHUNK,
-    "chunks": [CHUNK], "fence": 1, "fences": [1], "lane": "ingest", "lanes": ["ingest"], "worker": "w", "lease_s": 20.0, "after": 0.0,
+    "chunks": [CHUNK], "fence": 1, "fences": [1], "lane": "ingest", "lanes": ["ingest"], "worker": "w",
+    "lease_s": 20.0, "after": 0.0,
     "code": "c", "error": "e", "failures": 0, "retries": 0, "position": Jsonb({}), "has_more": True, "again": False,
     "id": IDS[0], "ids": IDS, "failure_ids": IDS, "message_ids": IDS, "change_keys": ["k"] * 59, "folder": "folder 1",
     "folder_ids": ["inbox"] * 59, "rows": Jsonb([]), "done": 1, "messages": 1, "entities": 1, "relationships": 1,
