@@ -31,14 +31,14 @@ def _lanes(_: click.Context, __: click.Parameter, value: str) -> tuple[Lane, ...
 
 
 concurrency_option = click.option(
-    "--concurrency", type=click.IntRange(1, 64), metavar="N", default=4, show_default=True, help="Chunks at once."
+    "--concurrency", type=click.IntRange(1, 16), metavar="N", default=4, show_default=True, help="Chunks at once."
 )
 
 
 @command("worker", "worker", "worker --lanes ingest --concurrency 2", "worker --drain", data=False)
 @click.option("--lanes", default="ingest,graph", show_default=True, callback=_lanes, help="Lanes to work on.")
 @click.option(
-    "--concurrency", type=click.IntRange(1, 64), metavar="N", default=4, show_default=True, help="Chunks at once."
+    "--concurrency", type=click.IntRange(1, 16), metavar="N", default=4, show_default=True, help="Chunks at once."
 )
 @click.option("--drain", is_flag=True, help="Exit once nothing is left to do.")
 @click.pass_obj
@@ -74,7 +74,7 @@ def worker(call: Invocation, lanes: tuple[Lane, ...], concurrency: int, drain: b
 @command("run", "run 1f0c", "run ines@lumen.example")
 @click.argument("job")
 @click.option(
-    "--concurrency", type=click.IntRange(1, 64), metavar="N", default=4, show_default=True, help="Chunks at once."
+    "--concurrency", type=click.IntRange(1, 16), metavar="N", default=4, show_default=True, help="Chunks at once."
 )
 @click.pass_obj
 def run(call: Invocation, job: str, concurrency: int) -> int:
