@@ -131,7 +131,10 @@ class PostgresArchive:
         async with self._database.transaction(Work(self._tenant)) as tx:
             row = await tx.fetch_one(SQL["read_message"], {"tenant": self._tenant, "id": wanted})
             if row is None:
-                raise NotFoundError("no_such_message", "there is no such message in this tenant's record")
+                raise NotFoundError(
+                    "no_such_message",
+                    "There is no such message in this tenant's record: `search` shows those there are.",
+                )
             places = await tx.fetch_all(SQL["read_places"], {"tenant": self._tenant, "ids": [wanted]})
             entities = await tx.fetch_all(SQL["read_entities"], {"tenant": self._tenant, "id": wanted})
         return row | {"folders": [place["path"] for place in places], "entities": entities}
@@ -170,9 +173,12 @@ class PostgresArchive:
         async with self._database.transaction(Work(self._tenant)) as tx:
             rows = await tx.fetch_all(SQL[query], {"tenant": self._tenant, "least": least, "most": most})
         if not rows:
-            raise NotFoundError(f"no_such_{what}", f"there is no {what} {prefix!r} in this tenant's record")
+            raise NotFoundError(
+                f"no_such_{what}",
+                f"There is no {what} {prefix!r} in this tenant's record: `search` shows those there are.",
+            )
         if len(rows) > 1:
-            raise UsageError("ambiguous", f"{prefix!r} names several {what}s; give more of the id")
+            raise UsageError("ambiguous", f"{prefix!r} names several {what}s: give more of the id.")
         found: UUID = rows[0]["id"]
         return found
 
@@ -181,7 +187,9 @@ def uuid_range(prefix: str, what: str) -> tuple[UUID, UUID]:
     """Return the least and the greatest id that begin with `prefix`. Raises NotFoundError where none can."""
     digits = prefix.replace("-", "").lower()
     if not digits or len(digits) > 32 or any(digit not in "0123456789abcdef" for digit in digits):
-        raise NotFoundError(f"no_such_{what}", f"{prefix!r} is not the id of a {what}, nor the beginning of one")
+        raise NotFoundError(
+            f"no_such_{what}", f"{prefix!r} is not the id of a {what}, nor the beginning of one: `search` shows ids."
+        )
     return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
 
 

@@ -19,7 +19,10 @@ def ingest_handler(parts: Parts) -> Handler:
     async def handle(lease: Lease, watch: Watch) -> Outcome:
         run = _RUNS.get(lease.kind)
         if run is None:
-            raise BugError("unknown_chunk", f"a chunk is of the unknown kind {lease.kind!r}")
+            raise BugError(
+                "unknown_chunk",
+                f"A chunk is of the unknown kind {lease.kind!r}; another version of atom-backfill made it.",
+            )
         return await run(lease, watch, parts)
 
     return handle

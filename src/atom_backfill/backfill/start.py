@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
-from atom_backfill.backfill.plan import unknown_names
+from atom_backfill.backfill.plan import on_seconds, unknown_names
 from atom_backfill.errors import NotFoundError, UsageError
 from atom_backfill.jobs.control import FIRST_STAGE, Control
 from atom_backfill.jobs.job import AccountId, ChunkId, ChunkPlan, GraphStatus, JobId, JobPlan
@@ -35,19 +35,21 @@ class Request:
 
 async def start(request: Request, source: MailSource, control: Control, new_id: Callable[[], UUID]) -> JobId:
     """Submit a job. Raises UsageError, NotFoundError for an unknown folder, RefusedError naming an active job."""
-    if request.since and request.until and request.since >= request.until:
-        raise UsageError("empty_range", "--since must be earlier than --until")
+    asked = on_seconds(request.since, request.until)
+    if asked.start and asked.end and asked.start >= asked.end:
+        raise UsageError("empty_range", "The range is empty: --since must be earlier than --until.")
     if request.folders:
         missing = unknown_names(await source.folders(), request.folders)
         if missing:
-            raise NotFoundError("no_such_folder", f"no such folder: {', '.join(missing)}; `estimate` lists them")
+            names = ", ".join(repr(name) for name in missing)
+            raise NotFoundError("no_such_folder", f"The mailbox has no folder {names}: `estimate` lists those it has.")
     job = JobId(new_id())
     await control.submit(
         JobPlan(
             job_id=job,
             account_id=request.account,
-            start=request.since,
-            end=request.until,
+            start=asked.start,
+            end=asked.end,
             folders=request.folders,
             again=request.again,
             graph_status=GraphStatus.OFF if request.graph == "off" else GraphStatus.WAITING_FOR_KEY,
