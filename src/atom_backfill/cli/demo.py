@@ -24,9 +24,9 @@ SEARCHES = (
     "Postgres stopped because the volume was full",
     "pitting under the stainless clamp after the salt spray test",
     "how much did the insurance pay for the buoy",
-    "why did the Swedish candidate turn us down",
-    "who pays for the ice damage in Wittrum",
-    "ロット 24-03 フィルター",
+    "why did Jonas decline the offer",
+    "who looks after Callum's customers now",
+    "tide table one hour late after the clocks changed",
 )
 
 Document = dict[str, Any]

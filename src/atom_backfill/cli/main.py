@@ -90,7 +90,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     examples=(
         "demo",
         "connect mbox ~/export/mail.mbox",
-        "start mail --watch",
+        "start mail.mbox --watch",
         'search "who approved the budget"',
     ),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
