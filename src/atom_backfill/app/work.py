@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import Any
 
 from atom_backfill.app.core import App
 from atom_backfill.app.reading import read_items
@@ -28,6 +29,11 @@ from atom_backfill.sandbox.process import Sandbox, SandboxLimits
 from atom_backfill.sources.ports import RawItem
 
 UPKEEP_EVERY_S = 20.0
+PAGE_S = 5.5
+"""In which pages at hand may end after `stop`; of the ten seconds of a drain, the rest is for a database that hangs."""
+LAST_CLAIM_S = 1.0
+"""In which a claim that is under way when the worker is told to stop may end; what it claims later lapses."""
+GIVE_UP_S = 0.5
 
 
 def worker_name(app: App) -> str:
@@ -41,13 +47,14 @@ async def run_worker(app: App, stop: asyncio.Event, options: WorkerOptions) -> N
     settings, outside = app.settings, app.outside
     memory = settings.parse_memory_mb * 1_000_000
     sandbox = Sandbox(SandboxLimits(memory_bytes=memory))
-    store = _RevivingStore(app)
+    store = _ClaimingStore(app, stop)
     wake = asyncio.Event()
     renewals = PostgresRenewals(RenewalConnection(app.database.url))
     with Heartbeat(renewals, outside.clock) as heartbeat:
         handlers = {Lane.INGEST: ingest_handler(await _parts(app, sandbox))}
         lanes = tuple(lane for lane in options.lanes if lane in handlers)
-        worker = Worker(store, handlers, heartbeat, wake, outside.clock, outside.rng, replace(options, lanes=lanes))
+        options = replace(options, lanes=lanes, grace_s=min(options.grace_s, PAGE_S))
+        worker = Worker(store, handlers, heartbeat, wake, outside.clock, outside.rng, options)
         reaping = reaper(store)
 
         def duties() -> list[Duty]:
@@ -60,9 +67,7 @@ async def run_worker(app: App, stop: asyncio.Event, options: WorkerOptions) -> N
         try:
             await worker.run(stop)
         finally:
-            for other in others:
-                other.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+            await _end(others)
             await sandbox.aclose()
 
 
@@ -96,14 +101,36 @@ async def _listen(app: App, wake: asyncio.Event, heartbeat: Heartbeat) -> None:
                 pass
 
 
-class _RevivingStore(PostgresJobStore):
-    """A store whose claims bring a dead embedded server back: an idle worker stays, so it has to."""
+async def _end(tasks: Collection[asyncio.Future[Any]]) -> None:
+    """Cancel tasks; what still waits for an answer of the database after a moment is cancelled without one."""
+    pending = set(tasks)
+    for _ in range(2):
+        for task in pending:
+            task.cancel()
+        if pending:
+            _, pending = await asyncio.wait(pending, timeout=GIVE_UP_S)
 
-    def __init__(self, app: App) -> None:
+
+class _ClaimingStore(PostgresJobStore):
+    """A store whose claims bring a dead embedded server back, since an idle worker stays, and end soon after `stop`."""
+
+    def __init__(self, app: App, stop: asyncio.Event) -> None:
         super().__init__(app.database)
         self._app = app
+        self._stop = stop
 
     async def claim(self, worker: str, lanes: Sequence[Lane]) -> Lease | None:
+        claiming = asyncio.ensure_future(self._claim(worker, lanes))
+        stopped = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({claiming, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not claiming.done():
+                await asyncio.wait({claiming}, timeout=LAST_CLAIM_S)
+            return claiming.result() if claiming.done() else None
+        finally:
+            await _end({claiming, stopped})
+
+    async def _claim(self, worker: str, lanes: Sequence[Lane]) -> Lease | None:
         try:
             return await super().claim(worker, lanes)
         except RetryLaterError:

@@ -136,6 +136,7 @@ _WHILE_CONNECTING = (
     ("too many clients", _FULL_HOUSE),
     ("too many connections", _FULL_HOUSE),
     ("connection slots are reserved", _FULL_HOUSE),
+    ("is not currently accepting connections", _GONE),
     ('FATAL:  database "', _MISSING),
     ("password authentication failed", _LOGIN),
     ("no password supplied", _LOGIN),

@@ -31,6 +31,10 @@ __all__ = [
 ]  # fmt: skip
 
 
+CLOSING_S = 1.0
+"""For which closing waits for connections that are just being made."""
+
+
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
     """Connections kept and allowed; seconds to wait for a free one, and for an answer beyond `statement_timeout`.
@@ -97,7 +101,7 @@ class Database:
 
     async def close(self) -> None:
         """Give all connections back."""
-        await self._pool.close()
+        await self._pool.close(timeout=CLOSING_S)
 
     @asynccontextmanager
     async def transaction(self, scope: Scope, *, statement_timeout_s: float = 60.0) -> AsyncIterator[Transaction]:

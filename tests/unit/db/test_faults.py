@@ -96,6 +96,7 @@ def test_a_lone_surrogate_is_a_refused_row_and_other_errors_pass() -> None:
         ('FATAL:  role "x" does not exist', NeedsOwnerError, "database_login_refused"),
         ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', NeedsOwnerError, "database_login_refused"),
         ('FATAL:  database "x" does not exist', NeedsOwnerError, "database_missing"),
+        ('FATAL:  database "x" is not currently accepting connections', RetryLaterError, "database_unavailable"),
         ("failed to resolve host 'db.test': Name or service not known", NeedsOwnerError, "database_host_unknown"),
         (
             "failed to resolve host 'db.test': Temporary failure in name resolution",
