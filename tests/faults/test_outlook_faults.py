@@ -21,6 +21,7 @@ from atom_backfill.errors import (
     ThrottledError,
 )
 from atom_backfill.mail.message import FolderId, SourceId
+from atom_backfill.sources.outlook.client import RENEWALS
 from atom_backfill.sources.ports import Page, Unreadable, Window
 from graph_world import GraphWorld, Json, Outlook, a_folder, a_graph_message, graph_world, outlook, write_mailbox
 
@@ -303,7 +304,16 @@ async def test_tokens_that_never_hold_need_the_owner(tmp_path: Path) -> None:
         with pytest.raises(SignInNeededError) as raised:
             await found.source.page(FOLDER, MARCH, size=10)
         assert raised.value.code == "token_refused"
-        assert len(world.requests("messages")) == 2
+        assert len(world.requests("messages")) == 1 + RENEWALS
+
+
+async def test_tokens_that_end_early_are_no_reason_to_sign_in_again(tmp_path: Path) -> None:
+    async with mailbox(tmp_path) as (found, world):
+        await found.source.folders()
+        world.script({"on": "messages", "kind": "expire_token", "every": 1})
+        with pytest.raises(RetryLaterError) as raised:
+            await found.source.page(FOLDER, MARCH, size=10)
+        assert raised.value.code == "tokens_end_early"
 
 
 @pytest.mark.parametrize("kind", ["429", "500", "502", "503", "504", "hang", "slow", "reset", "truncate", "badjson"])

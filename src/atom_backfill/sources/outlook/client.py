@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
@@ -16,7 +17,9 @@ from atom_backfill.sources.ports import Permits
 ATTEMPTS = 3
 FIRST_PAUSE = 2.0
 RENEWALS = 3
-"""Of one call, more than one only where the new token has worked for another: it may end before this call is sent."""
+"""Of the token, for one call. The first is all that an expired token takes."""
+REFUSED_PAUSE = 0.5
+OF_LATE_SECONDS = 60.0
 
 T = TypeVar("T")
 OnRequest = Callable[[str, int, float], None]
@@ -66,7 +69,7 @@ class GraphClient:
         self._root = "/me" if tokens.delegated else f"/users/{quote(user, safe='')}"
         self._jitter = jitter
         self._on_request = on_request
-        self._accepted_token = ""
+        self._worked_at = -math.inf
 
     @property
     def delegated(self) -> bool:
@@ -129,15 +132,11 @@ class GraphClient:
         while True:
             answer = await self._once(kind, target, params, token)
             if isinstance(answer, Answer) and answer.status == 401:
-                if renewals and token != self._accepted_token:
-                    raise _refused_again()
-                if renewals == RENEWALS:
-                    raise RetryLaterError("tokens_end_early", "Microsoft Graph's tokens end as soon as they are made.")
-                token = await self._tokens.renew(token, claims_challenge(answer))
+                token = await self._another_token(token, answer, renewals)
                 renewals += 1
                 continue
             if isinstance(answer, Answer):
-                self._accepted_token = token
+                self._worked_at = self._clock.monotonic()
             try:
                 return read(self._accepted(answer, failures))
             except RetryLaterError as error:
@@ -149,6 +148,18 @@ class GraphClient:
                 raise failure
             if not isinstance(failure, ThrottledError):
                 await self._clock.sleep(self.pause(failures))
+
+    async def _another_token(self, refused: str, answer: Answer, renewals: int) -> str:
+        """Renew the token; again, where another worker's call may have ended the new one before it was used here.
+
+        Raises SignInNeededError where no token has worked of late, RetryLaterError where they do now and then.
+        """
+        works = self._clock.monotonic() - self._worked_at < OF_LATE_SECONDS
+        if renewals == RENEWALS:
+            raise _tokens_end_early() if works else _refused_again()
+        if renewals and not works:
+            await self._clock.sleep(REFUSED_PAUSE * renewals)
+        return await self._tokens.renew(refused, claims_challenge(answer))
 
     async def _once(
         self, kind: str, target: str, params: Mapping[str, str] | None, token: str
@@ -195,6 +206,10 @@ def _object(answer: Answer) -> dict[str, Any]:
 
 def _text(answer: Answer) -> str:
     return answer.body[:1024].decode("utf-8-sig", "replace").strip()
+
+
+def _tokens_end_early() -> RetryLaterError:
+    return RetryLaterError("tokens_end_early", "Microsoft Graph's tokens end as soon as they are made.")
 
 
 def _refused_again() -> SignInNeededError:
