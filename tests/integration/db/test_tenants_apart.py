@@ -131,7 +131,8 @@ async def test_operators_statements_work_as_they_stand(world: World) -> None:
     async with world.database.transaction(Operator()) as tx:
         jobs = await tx.fetch_all(
             "SELECT id, status, records_processed, entities_extracted, relationships_extracted, created_at,"
-            " completed_at FROM historical_sync_jobs WHERE created_at > NOW() - INTERVAL '1 hour' ORDER BY created_at DESC LIMIT 5"
+            " completed_at FROM historical_sync_jobs WHERE created_at > NOW() - INTERVAL '1 hour'"
+            " ORDER BY created_at DESC LIMIT 5"
         )
         assert jobs[0]["id"] == lease.job_id
         nodes = await tx.fetch_value(
