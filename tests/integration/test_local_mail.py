@@ -18,6 +18,7 @@ from atom_backfill.errors import BugError, NeedsOwnerError, NotFoundError, Retry
 from atom_backfill.mail.message import FolderId
 from atom_backfill.sources.mbox import builder
 from atom_backfill.sources.mbox.source import MboxSource
+from atom_backfill.sources.mbox.tree import find_files
 from atom_backfill.sources.ports import Link, Place, RawItem, Window
 from fakes.skipping_clock import SkippingClock
 
@@ -280,6 +281,20 @@ async def test_a_file_that_changes_and_looks_the_same_is_found_out(root: Path, c
     with pytest.raises(RetryLaterError):
         await items(source, "Inbox.mbox")
     assert [subject(item) for item in await items(source, "Inbox.mbox")] == ["bbb"]
+
+
+@pytest.mark.parametrize("layout", ["maildir", "eml"])
+def test_files_that_go_away_during_the_walk_do_not_stop_it(root: Path, layout: str) -> None:
+    """A mail program renames a file of a Maildir whenever its mail is read."""
+    folder = root / "cur" if layout == "maildir" else root
+    (root / "new" if layout == "maildir" else root).mkdir(exist_ok=True)
+    files = [write(folder / f"17000000{n:04}.host:2,", mail(f"m {n}")) for n in range(9)]
+    found = find_files(root.resolve())
+    first = next(found)
+    for path in files:
+        if os.fsencode(path.name) not in first.path:
+            path.rename(path.with_name(f"{path.name}S"))
+    assert [first, *found]
 
 
 async def test_a_message_whose_file_is_gone_is_not_found_after_the_next_look(root: Path, cache: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -110,6 +111,8 @@ class _Finder:
             if path.suffix.lower() in (".mbox", ".mbx"):
                 head = read_head(path)
             kind = recognise(head, path.name)
+        except FileNotFoundError:
+            return
         except PermissionError:
             # Named like mail: told as a failure later. Anything else is none of our business.
             kind = FileKind.EML if path.suffix.lower() in (".eml", ".mbox", ".mbx") else FileKind.OTHER
@@ -117,11 +120,11 @@ class _Finder:
             self.others[path.suffix.lower()[:9] or "no extension"] += 1
         elif kind is FileKind.EML:
             shown = folder or (_segment(self._root.name),)
-            yield self._found(path, entry, shown, self._id(path.parent) + "/", kind)
+            yield from self._found(path, entry, shown, self._id(path.parent) + "/", kind)
         elif path.name.lower() == "mbox" and folder and path.parent.suffix.lower() == ".mbox":  # Apple Mail
-            yield self._found(path, entry, folder, self._id(path), kind)
+            yield from self._found(path, entry, folder, self._id(path), kind)
         else:
-            yield self._found(path, entry, (*folder, _segment(_mbox_name(path.name))), self._id(path), kind)
+            yield from self._found(path, entry, (*folder, _segment(_mbox_name(path.name))), self._id(path), kind)
 
     def _maildir(
         self, directory: Path, folder: tuple[str, ...], prefix: tuple[str, ...], depth: int
@@ -132,7 +135,7 @@ class _Finder:
             for entry in self._entries(directory / part):
                 if entry.is_file() and not entry.name.startswith("."):
                     path = directory / part / entry.name
-                    yield self._found(path, entry, folder, self._id(directory) + "/", FileKind.EML)
+                    yield from self._found(path, entry, folder, self._id(directory) + "/", FileKind.EML)
         for entry in self._entries(directory):
             if not entry.is_dir() or entry.name in ("cur", "new", "tmp"):
                 continue
@@ -144,11 +147,12 @@ class _Finder:
 
     def _found(
         self, path: Path, entry: os.DirEntry[str], folder: tuple[str, ...], folder_id: str, kind: FileKind
-    ) -> FoundFile:
+    ) -> Iterator[FoundFile]:
         self.found = True
-        stat = entry.stat()
-        relative = os.fsencode(path.relative_to(self._root))
-        return FoundFile(relative, folder, folder_id, kind, stat.st_size, stat.st_mtime_ns)
+        with suppress(FileNotFoundError):  # mail programs rename files at any time; the next walk finds it again
+            stat = entry.stat()
+            relative = os.fsencode(path.relative_to(self._root))
+            yield FoundFile(relative, folder, folder_id, kind, stat.st_size, stat.st_mtime_ns)
 
     def _entries(self, directory: Path) -> Iterator[os.DirEntry[str]]:
         try:
