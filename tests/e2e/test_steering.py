@@ -23,8 +23,8 @@ from local_home import ADDRESS, JOB, Home
         ("start nobody@lumen.example", 3, "no account"),
         ("disconnect nobody@lumen.example", 3, "no account"),
         ("balance nobody@lumen.example", 3, "no account"),
-        (f"start {ADDRESS} --folder Nowhere", 3, "no such folder: Nowhere"),
-        (f"estimate {ADDRESS} --folder Nowhere", 3, "no such folder: Nowhere"),
+        (f"start {ADDRESS} --folder Nowhere", 3, "no folder 'Nowhere'"),
+        (f"estimate {ADDRESS} --folder Nowhere", 3, "no folder 'Nowhere'"),
         ("search lease --folder Nowhere", 3, "no folder 'Nowhere'"),
         ("search lease --account nobody@lumen.example", 3, "no account"),
         ("message 00000000", 3, "no message"),
@@ -113,7 +113,7 @@ def test_run_tells_its_progress_line_by_line_and_ends_with_the_job(home: Home) -
     job = home.call("start", ADDRESS, "--again", "--json").json["job_id"]
     done = home.run("run", job)
     assert (done.status, done.out) == (0, "")
-    assert done.lines[-1] == "completed: 21 of 21 · 100 % · 1 failures"
+    assert done.lines[-1] == "completed: 21 of 21 · 100 % · 1 failure"
     as_objects = home.run("run", job, "--json")
     assert (as_objects.status, as_objects.json["status"]) == (0, "completed")
 

@@ -100,7 +100,7 @@ async def test_drafts_outside_their_folder_and_mail_without_a_date_are_told_apar
 
 async def test_a_folder_that_is_not_there_is_said_with_those_that_are(tmp_path: Path) -> None:
     inbox = a_folder("Inbox", wellKnownName="inbox")
-    with pytest.raises(NotFoundError, match=r"no such folder: Atlas; there are Inbox"):
+    with pytest.raises(NotFoundError, match=r"no folder 'Atlas'; it has Inbox"):
         await census_of(tmp_path, [], [inbox], ALL, "Atlas")
 
 

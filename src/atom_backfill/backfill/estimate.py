@@ -61,8 +61,9 @@ async def take_census(source: MailSource, window: Window, wanted: Sequence[str],
     folders = await source.folders()
     missing = unknown_names(folders, wanted)
     if missing:
-        names = ", ".join(sorted(folder.path for folder in folders if not folder.search))
-        raise NotFoundError("no_such_folder", f"no such folder: {', '.join(missing)}; there are {names}")
+        there = ", ".join(sorted(folder.path for folder in folders if not folder.search))
+        names = ", ".join(map(repr, missing))
+        raise NotFoundError("no_such_folder", f"The mailbox has no folder {names}; it has {there}.")
     room = asyncio.Semaphore(AT_ONCE)
 
     async def count(folder: Folder) -> Counter[int | None]:

@@ -74,9 +74,9 @@ def connect_outlook(
     """
     secret = _read_secret(client_secret_file) if client_secret_file else None
     if secret is not None and not app_tenant:
-        raise UsageError("bad_arguments", "with a client secret, name the directory: --app-tenant")
+        raise UsageError("bad_arguments", "With a client secret, name the directory: --app-tenant.")
     if secret is not None and not user:
-        raise UsageError("bad_arguments", "with a client secret, name the mailbox: --user")
+        raise UsageError("bad_arguments", "With a client secret, name the mailbox: --user.")
 
     async def run(tenancy: Tenancy) -> Account:
         from atom_backfill.app.connecting import Registration, connect_outlook
@@ -107,7 +107,7 @@ def estimate(
     null where there is none.
     """
     if since and until and since >= until:
-        raise UsageError("empty_range", "--since must be earlier than --until")
+        raise UsageError("empty_range", "The range is empty: --since must be earlier than --until.")
 
     async def run(tenancy: Tenancy) -> dict[str, Any]:
         from atom_backfill.backfill.estimate import quote, take_census
@@ -163,9 +163,9 @@ def _read_secret(path: Path) -> str:
     try:
         text = sys.stdin.read(10_000) if str(path) == "-" else path.read_text("utf-8")[:10_000]
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError("bad_secret_file", f"the secret's file {path} cannot be read: {_why(error)}") from None
+        raise UsageError("bad_secret_file", f"The secret's file {path} cannot be read: {_why(error)}.") from None
     if not text.strip():
-        raise UsageError("bad_secret_file", f"the secret's file {path} is empty")
+        raise UsageError("bad_secret_file", f"The secret's file {path} is empty.")
     return text.strip()
 
 

@@ -135,9 +135,9 @@ def _find(listed: list[Document], named: str) -> Document:
     wanted = named.strip().casefold()
     found = [each for each in listed if wanted and str(each["failure_id"]).startswith(wanted)]
     if not found:
-        raise NotFoundError("no_such_failure", f"there is no failure {named!r}; `atom-backfill failures` lists them")
+        raise NotFoundError("no_such_failure", f"There is no failure {named!r}; `atom-backfill failures` lists them.")
     if len(found) > 1:
-        raise UsageError("ambiguous", f"{named!r} names several failures; give more of the id")
+        raise UsageError("ambiguous", f"{named!r} names several failures; give more of the id.")
     return found[0]
 
 

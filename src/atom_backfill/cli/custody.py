@@ -34,7 +34,7 @@ def balance(call: Invocation, account: str | None) -> int:
         known = [each for each in await tenancy.accounts.list() if each.status != "disconnected"]
         accounts = [await find_account(tenancy.accounts, account)] if account else known
         if not accounts:
-            raise UsageError("no_accounts", "no mailbox is connected: atom-backfill connect --help")
+            raise UsageError("no_accounts", "No mailbox is connected: see `atom-backfill connect --help`.")
         return await balance(tenancy, accounts, lambda each: patient_source(tenancy, each))
 
     ledger = with_tenancy(call, run)

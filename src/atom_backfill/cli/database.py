@@ -63,7 +63,7 @@ def stop(call: Invocation) -> None:
 
     settings, _ = settings_of(call)
     if settings.database_url:
-        raise RefusedError("not_ours", "the database of DATABASE_URL is not this program's to stop")
+        raise RefusedError("not_ours", "The database of DATABASE_URL is not this program's to stop.")
     outcome = embedded_server(settings).stop()
     said = {
         StopOutcome.STOPPED: "The database is stopped.",

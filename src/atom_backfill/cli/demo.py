@@ -9,7 +9,7 @@ import click
 
 from atom_backfill.cli.command import Invocation, command
 from atom_backfill.cli.custody import show_ledger
-from atom_backfill.cli.render import line, note, write_json
+from atom_backfill.cli.render import headline, line, note, write_json
 from atom_backfill.cli.search import show_results
 from atom_backfill.cli.session import quiet_logs, run_async
 from atom_backfill.cli.signals import on_signals
@@ -106,10 +106,10 @@ async def _search(tenancy: Tenancy, text: str) -> Document:
 def _show(searches: list[Document], ledger: Document) -> None:
     for found in searches:
         line()
-        line(f"$ atom-backfill search {json.dumps(found['query'], ensure_ascii=False)} --limit 2")
+        headline(f"$ atom-backfill search {json.dumps(found['query'], ensure_ascii=False)} --limit 2")
         show_results(found)
     line()
-    line("$ atom-backfill balance")
+    headline("$ atom-backfill balance")
     show_ledger(ledger)
 
 

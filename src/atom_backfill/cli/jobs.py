@@ -66,11 +66,11 @@ def start(call: Invocation, /, account: str | None, every: bool, watching: bool,
     the whole second.
     """
     if (account is None) == (not every):
-        raise UsageError("bad_arguments", "name one account, or give --all")
+        raise UsageError("bad_arguments", "Name one account, or give --all.")
     if every and watching:
-        raise UsageError("bad_arguments", "--watch follows one job: start one account, or leave it out")
+        raise UsageError("bad_arguments", "--watch follows one job: start one account, or leave it out.")
     if asked["since"] and asked["days"]:
-        raise UsageError("bad_arguments", "--since and --days say the same: give one of them")
+        raise UsageError("bad_arguments", "--since and --days say the same: give one of them.")
     wanted = Wanted(**asked)
     return _start_one(call, account, wanted, watching) if account else _start_all(call, wanted)
 
@@ -212,7 +212,7 @@ def _start_all(call: Invocation, wanted: Wanted) -> int:
     made, errors = with_tenancy(call, run)
     answer(call, {"jobs": made}, lambda: _show_started(made))
     if not made and not errors:
-        raise UsageError("no_accounts", "no mailbox is connected yet: atom-backfill connect --help")
+        raise UsageError("no_accounts", "No mailbox is connected yet: see `atom-backfill connect --help`.")
     return max((error.exit_status for error in errors), default=0)
 
 
@@ -224,7 +224,7 @@ async def _submit(tenancy: Tenancy, account: Account, wanted: Wanted) -> JobId:
     now = outside.clock.now().replace(microsecond=0)
     since = now - timedelta(days=wanted.days) if wanted.days else wanted.since
     if since and since >= now:
-        raise UsageError("empty_range", "--since must lie in the past")
+        raise UsageError("empty_range", "The range is empty: --since must lie in the past.")
     request = Request(
         account=account.account_id,
         since=since,

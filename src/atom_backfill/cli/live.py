@@ -135,7 +135,7 @@ def _pace(job: Document) -> list[str]:
     if ingest["throttled_s"]:
         parts.append(f"throttled {duration(ingest['throttled_s'])}")
     if job["failures"]:
-        parts.append(f"{shown(job['failures'])} failures")
+        parts.append(f"{shown(job['failures'])} failure{'s' if job['failures'] > 1 else ''}")
     return parts
 
 

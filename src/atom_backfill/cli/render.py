@@ -47,6 +47,12 @@ def line(text: str = "") -> None:
         sys.stdout.write(text + "\n")
 
 
+def headline(text: str) -> None:
+    """Print a line that stands out on a terminal."""
+    plain = not sys.stdout.isatty() or "NO_COLOR" in os.environ
+    line(text if plain else f"\x1b[1m{text}\x1b[0m")
+
+
 def flush() -> None:
     """Have everything printed so far written. Raises NeedsOwnerError where it cannot be."""
     with _writing():

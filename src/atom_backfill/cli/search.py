@@ -8,7 +8,7 @@ import click
 
 from atom_backfill.cli.arguments import MOMENT
 from atom_backfill.cli.command import Invocation, command
-from atom_backfill.cli.render import NOTHING, answer, harmless, line, moment, note, pairs, shown
+from atom_backfill.cli.render import NOTHING, answer, harmless, headline, line, moment, note, pairs, shown
 from atom_backfill.cli.session import with_tenancy
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def thread(call: Invocation, thread_id: str) -> None:
 def show_results(found: Document) -> None:
     """Print results for people: what, from whom, when, where, and the words that show why."""
     for number, result in enumerate(found["results"], start=1):
-        line(f"{number:>2}. {shown(result['subject']) or '(no subject)'}")
+        headline(f"{number:>2}. {shown(result['subject']) or '(no subject)'}")
         line(f"    {_sender(result)} · {_date(result)} · {shown(result['folders'])}{_more(result)}")
         line(f"    {shown(result['snippet'])}")
         line(f"    {_why(result['why'])} · message {str(result['message_id'])[:8]}")

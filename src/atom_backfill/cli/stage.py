@@ -91,6 +91,6 @@ def _url_of(child: subprocess.Popen[str]) -> str:
     said = child.stdout.readline() if ready else ""
     if not said:
         raise NeedsOwnerError(
-            "simulator_failed", "the simulated Outlook did not start; run `atom-backfill simulate graph`"
+            "simulator_failed", "The simulated Outlook did not start: try `atom-backfill simulate graph`."
         )
     return str(json.loads(said)["url"])

@@ -100,7 +100,7 @@ async def work_on(call: Invocation, tenancy: Tenancy, job: JobId, concurrency: i
 
     found = await tenancy.jobs.job(job)
     if found["status"] == "paused":
-        raise RefusedError("job_paused", f"the job is paused: atom-backfill resume {str(job)[:8]}")
+        raise RefusedError("job_paused", f"The job is paused: `atom-backfill resume {str(job)[:8]}` lets it go on.")
     with display(as_json=call.json, title=await title_of(tenancy, job)) as screen:
         if found["status"] not in ("pending", "running"):
             screen.show(found)

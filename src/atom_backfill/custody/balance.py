@@ -74,7 +74,8 @@ class BalanceRecord(Protocol):
 
 async def balance_account(source: MailSource, record: BalanceRecord, account: AccountId) -> list[Line]:
     """Walk every folder but saved searches, hidden and excluded ones included. Raises what the source raises."""
-    folders = [folder for folder in await source.folders() if not folder.search]
+    shown = [folder for folder in await source.folders() if not folder.search]
+    folders = sorted(shown, key=lambda folder: folder.path.casefold())
     ranges = await record.ranges(account)
     room = asyncio.Semaphore(FOLDERS_AT_ONCE)
 

@@ -147,11 +147,11 @@ def folders_named(named: str, folders: Sequence[KnownFolder]) -> list[str]:
 def _checked(question: Question) -> str:
     text = repair_line(question.text)[:LONGEST_QUERY].strip()
     if not text:
-        raise UsageError("empty_query", "the query is empty: give words or a sentence to search for")
+        raise UsageError("empty_query", "The query is empty: give words or a sentence to search for.")
     if not 1 <= question.limit <= MOST_RESULTS:
-        raise UsageError("bad_limit", f"the limit must be from 1 to {MOST_RESULTS}")
+        raise UsageError("bad_limit", f"The limit must be from 1 to {MOST_RESULTS}.")
     if question.after and question.before and question.after >= question.before:
-        raise UsageError("empty_range", "--after must be earlier than --before")
+        raise UsageError("empty_range", "The range is empty: --after must be earlier than --before.")
     return text
 
 
