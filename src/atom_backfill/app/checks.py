@@ -103,6 +103,12 @@ async def _disk(settings: Settings) -> Check:
     places = [settings.home, *([] if "://" in settings.memory_uri else [Path(settings.memory_uri)])]
     free = await asyncio.to_thread(lambda: min(shutil.disk_usage(_existing(place)).free for place in places))
     status: Status = "ok" if free >= SPACE_WARNS else "warn" if free >= SPACE_FAILS else "fail"
+    lost = () if settings.database_url else (await asyncio.to_thread(embedded_server(settings).status)).left_behind
+    if lost and status == "ok":
+        there = ", ".join(map(str, lost))
+        return Check(
+            "disk", "warn", f"{there} holds the database of an earlier home", "delete it, unless that comes back"
+        )
     return Check("disk", status, f"{free / 2**30:.1f} GB free", "" if status == "ok" else "free some space")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString, TypeVar, overload
@@ -73,15 +73,6 @@ class Transaction:
                 await cursor.executemany(statement, params)
                 return cursor.rowcount
 
-    async def copy(self, statement: Statement, rows: Iterable[Sequence[object]]) -> int:
-        """Feed rows to a `COPY … FROM STDIN` statement; return how many went in."""
-        with translated():
-            async with self._connection.cursor() as cursor:
-                async with cursor.copy(statement) as copy:
-                    for each in rows:
-                        await copy.write_row(each)
-                return cursor.rowcount
-
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """Undo what happens inside, and that alone, when an error leaves the block; the error goes on.
@@ -98,13 +89,6 @@ class Transaction:
         """Undo what happens inside, whether or not an error leaves the block; the error goes on."""
         with translated():
             async with self._connection.transaction(force_rollback=True):
-                yield
-
-    @asynccontextmanager
-    async def pipeline(self) -> AsyncIterator[None]:
-        """Send statements without waiting for each answer; an error of one may show at a later one, or at the end."""
-        with translated():
-            async with self._connection.pipeline():
                 yield
 
     def hashed_password(self, role: str, password: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -41,35 +41,23 @@ class Connection:
     kind: str
     mailbox: MailboxIdentity
     config: dict[str, Any]
-    secrets: dict[str, str]
+    secrets: dict[str, str] = field(repr=False)
 
 
-class AccountStore(Protocol):
+class Accounts(Protocol):
     """One tenant's accounts."""
 
     async def list(self) -> Sequence[Account]:
         """Return all accounts, the oldest first."""
         ...
 
-    async def save(self, account_id: AccountId, connection: Connection) -> AccountId:
-        """Store a connection with its secrets; the same mailbox again resumes its account, whose id is returned."""
-        ...
 
-    async def forget_credentials(self, account_id: AccountId) -> None:
-        """Erase the account's secrets and mark it disconnected."""
-        ...
-
-    async def secret(self, account_id: AccountId, name: str) -> str | None:
-        """Open one of the account's secrets."""
-        ...
-
-
-async def find_account(store: AccountStore, named: str) -> Account:
+async def find_account(accounts: Accounts, named: str) -> Account:
     """Return the account that an id, its beginning, or an address names. Raises NotFoundError, UsageError."""
     wanted = named.strip().casefold()
-    accounts = await store.list()
-    exact = [account for account in accounts if wanted in (account.address.casefold(), str(account.account_id))]
-    found = exact or [account for account in accounts if wanted and str(account.account_id).startswith(wanted)]
+    listed = await accounts.list()
+    exact = [account for account in listed if wanted in (account.address.casefold(), str(account.account_id))]
+    found = exact or [account for account in listed if wanted and str(account.account_id).startswith(wanted)]
     if not found:
         raise NotFoundError("no_such_account", f"There is no account {named!r}; `atom-backfill accounts` lists them.")
     if len(found) > 1:

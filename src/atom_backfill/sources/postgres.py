@@ -33,7 +33,7 @@ _REFRESH_POLLS = 300
 
 
 class PostgresAccounts:
-    """One tenant's accounts; the AccountStore of the product."""
+    """One tenant's accounts, with their secrets sealed."""
 
     def __init__(self, database: Database, tenant: TenantId, sealer: Sealer) -> None:
         self._database = database

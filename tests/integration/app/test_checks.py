@@ -113,6 +113,16 @@ async def test_a_clock_that_is_wrong_is_found(look: Look) -> None:
     assert "NTP" in found["clock"].fix
 
 
+async def test_what_an_earlier_home_left_behind_is_shown(
+    look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / "left"
+    monkeypatch.setattr("atom_backfill.db.embedded.left_behind", lambda home, parents: (left,))
+    found = await look(DATABASE_URL="")
+    assert found["disk"].status == "warn"
+    assert str(left) in found["disk"].detail
+
+
 async def test_what_the_look_at_accounts_raises_is_a_finding(
     opened: Opened, look: Look, fresh_database: FreshDatabase
 ) -> None:

@@ -202,31 +202,11 @@ async def test_a_refusal_that_comes_with_the_commit_is_one_too(notes: Database, 
     assert await _notes(notes) == []
 
 
-async def test_many_rows_go_in_at_once_three_ways(notes: Database) -> None:
+async def test_many_rows_go_in_at_once(notes: Database) -> None:
     rows = [{"number": number, "words": str(number)} for number in range(1, 4)]
-    statement = "INSERT INTO notes VALUES (%(number)s, %(words)s)"
     async with notes.transaction(Work(TENANT)) as transaction:
-        assert await transaction.executemany(statement, rows) == 3
-        assert await transaction.copy("COPY notes FROM STDIN", [(number, "") for number in range(4, 7)]) == 3
-        async with transaction.pipeline():
-            for number in range(7, 10):
-                await _add(transaction, number)
-    assert await _notes(notes) == list(range(1, 10))
-
-
-async def test_an_error_in_a_pipeline_comes_out_as_ours(notes: Database) -> None:
-    with pytest.raises(RowRefusedError):
-        async with notes.transaction(Work(TENANT)) as transaction, transaction.pipeline():
-            await _add(transaction, 1)
-            await _add(transaction, 1)
-    assert await _notes(notes) == []
-
-
-async def test_an_error_in_a_copy_comes_out_as_ours(notes: Database) -> None:
-    with pytest.raises(RowRefusedError):
-        async with notes.transaction(Work(TENANT)) as transaction:
-            await transaction.copy("COPY notes FROM STDIN", [(1, ""), (1, "")])
-    assert await _notes(notes) == []
+        assert await transaction.executemany("INSERT INTO notes VALUES (%(number)s, %(words)s)", rows) == 3
+    assert await _notes(notes) == [1, 2, 3]
 
 
 async def test_values_keep_their_types(database: Database) -> None:

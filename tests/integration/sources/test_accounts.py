@@ -97,6 +97,7 @@ async def test_another_kind_of_sign_in_leaves_no_old_secret(world: World, accoun
 async def test_secrets_are_sealed_at_rest_and_forgotten_when_disconnected(
     world: World, accounts: PostgresAccounts
 ) -> None:
+    assert "hunter2" not in repr(a_connection(client_secret="hunter2"))
     account = await connect(accounts, a_connection(client_secret="hunter2"))
     sealed = bytes(world.value("SELECT sealed FROM secrets WHERE owner_id = %(account)s", account=account))
     assert b"hunter2" not in sealed
