@@ -117,8 +117,8 @@ def test_a_generated_mailbox_is_the_same_each_time() -> None:
         ("ines.folders.json", b"5", "must hold a list of folders"),
         ("ines.folders.json", b"[{}]", "folder 1 is not an object with an id"),
         ("ines.jsonl.gz", b"plain", "ines.jsonl.gz: cannot be unpacked"),
-        ("ines.jsonl.gz", gzip.compress(b"{}\n"), "line 1 is not a message with an id"),
-        ("ines.jsonl.gz", gzip.compress(b"\n{,\n"), "line 2 is not JSON"),
+        ("ines.jsonl.gz", gzip.compress(b"{}\n", mtime=0), "line 1 is not a message with an id"),
+        ("ines.jsonl.gz", gzip.compress(b"\n{,\n", mtime=0), "line 2 is not JSON"),
         ("ines.jsonl.gz", None, "holds no mailbox"),
     ],
 )
