@@ -210,7 +210,8 @@ _GRAPH = """SELECT (SELECT count(*) FROM graph_edges e WHERE tenant_id = %(tenan
   (SELECT count(*) FROM graph_edges WHERE tenant_id = %(tenant)s AND weight < 1) AS bare_edges,
   (SELECT count(*) FROM graph_nodes n WHERE tenant_id = %(tenant)s AND NOT EXISTS
     (SELECT FROM graph_evidence v WHERE v.tenant_id = n.tenant_id AND v.node_id = n.id)) AS bare_nodes"""
-_UNFINISHED = "SELECT count(*) AS n FROM sync_chunks WHERE account_id = %(account)s AND state <> 'done'"
+_UNFINISHED = """SELECT count(*) AS n FROM sync_chunks c JOIN historical_sync_jobs j ON j.id = c.job_id
+WHERE c.account_id = %(account)s AND c.state <> 'done' AND j.status <> 'cancelled'"""
 
 
 # Comparison ----------------------------------------------------------------------------------------------------------

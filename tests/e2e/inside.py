@@ -70,10 +70,10 @@ class Inside:
         finally:
             hastening.cancel()
 
-    def differences(self, name: str, wanted: Wanted = Wanted()) -> list[str]:  # noqa: B008 - frozen
+    def differences(self, name: str, **about: Any) -> list[str]:
         """Compare all that is stored of a mailbox with its files."""
         store = read_store(self.database.superuser_url, Path(self.app.settings.memory_uri), f"{name}@example.com")
-        return differences(read_truth(self.data, name), store, wanted)
+        return differences(read_truth(self.data, name), store, Wanted(**about))
 
     async def _hasten(self) -> None:
         async with await psycopg.AsyncConnection.connect(self.database.superuser_url, autocommit=True) as connection:

@@ -163,9 +163,9 @@ class Product:
     def store(self, address: str) -> Store:
         return read_store(self.superuser_url, self.home / "memory", address)
 
-    def differences(self, data: Path, name: str = "ines", wanted: Wanted = Wanted()) -> list[str]:  # noqa: B008
+    def differences(self, data: Path, name: str = "ines", **about: Any) -> list[str]:
         """Compare all that is stored of a mailbox with its files."""
-        return differences(self.truth(data, name), self.store(f"{name}@example.com"), wanted)
+        return differences(self.truth(data, name), self.store(f"{name}@example.com"), Wanted(**about))
 
     @staticmethod
     def truth(data: Path, name: str = "ines") -> Truth:

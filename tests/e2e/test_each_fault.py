@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from databases import FreshDatabase
-from e2e.checker import Wanted
 from e2e.inside import Inside, opened
 from e2e.mailboxes import FOLDERS, a_mail, at, mails
 from graph_world import graph_world, write_mailbox
@@ -115,7 +114,7 @@ async def test_a_corrupt_item_is_one_failure_and_a_retry_brings_it_once_it_is_we
         inside.world.script({"on": "message", "kind": "corrupt_item", "id": CORRUPT})
         job = await inside.backfill(account)
         assert (job["status"], job["failures"]) == ("completed", 1)
-        assert inside.differences("ines", Wanted(failed=frozenset({CORRUPT}))) == []
+        assert inside.differences("ines", failed=frozenset({CORRUPT})) == []
         (failure,) = await inside.tenancy.jobs.failures(job["job_id"])
         assert (failure["source_id"], failure["stage"], failure["error_code"]) == (CORRUPT, "fetch", "item_corrupt")
         inside.world.script()

@@ -13,7 +13,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from e2e.checker import Wanted
 from e2e.mailboxes import FOLDERS, WORDS, a_mail, write_mixed
 from e2e.product import Product, Simulator, WorkerProcess, a_product, a_simulator
 
@@ -81,8 +80,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def test_every_mail_is_stored_once_or_listed_as_failed(world: World) -> None:
-    wanted = Wanted(failed=frozenset({world.corrupt}), odd=_ids(world, "Odd: NUL in the text"))
-    assert world.product.differences(world.data, wanted=wanted) == []
+    odd = _ids(world, "Odd: NUL in the text")
+    assert world.product.differences(world.data, failed=frozenset({world.corrupt}), odd=odd) == []
     (failure,) = world.product.json("failures", world.job["job_id"])["failures"]
     assert (failure["source_id"], failure["stage"], failure["error_code"]) == (world.corrupt, "fetch", "item_corrupt")
 

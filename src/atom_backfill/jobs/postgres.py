@@ -40,7 +40,7 @@ from atom_backfill.jobs.job import (
     Yielded,
 )
 from atom_backfill.jobs.ports import Rescue, Standing
-from atom_backfill.jobs.states import Operation, after, graph_after
+from atom_backfill.jobs.states import Operation, about_graph, after, graph_after
 
 SQL = load_queries(__package__)
 
@@ -146,12 +146,12 @@ class PostgresControl:
         async with self._database.transaction(Work(tenant)) as tx:
             keys = {"tenant": tenant, "job": job}
             row = await _locked(tx, keys)
-            graph_only = lane is Lane.GRAPH or (lane is None and row["status"] == JobStatus.COMPLETED)
-            if graph_only and (lane or row["graph_status"] not in (GraphStatus.OFF, GraphStatus.COMPLETED)):
-                moved = graph_after(operation, GraphStatus(row["graph_status"]))
-                await tx.execute(SQL["set_graph_status"], {**keys, "status": moved})
+            status, graph = JobStatus(row["status"]), GraphStatus(row["graph_status"])
+            graph_only = lane is None and about_graph(operation, status, graph, new_budget=budget_usd is not None)
+            if graph_only or lane is Lane.GRAPH:
+                await tx.execute(SQL["set_graph_status"], {**keys, "status": graph_after(operation, graph)})
             else:
-                await _move(tx, keys, JobStatus(row["status"]), operation)
+                await _move(tx, keys, status, operation)
             if budget_usd is not None:
                 await tx.execute(SQL["set_budget"], {**keys, "budget_usd": budget_usd})
             await tx.execute(SQL["notify_control"], keys)

@@ -49,7 +49,8 @@ WHY_NOT: dict[tuple[Operation, S], str] = {
     (Operation.CANCEL, S.COMPLETED): "it is completed, and completion is never taken back",
 }
 
-_OPEN = (G.PENDING, G.RUNNING, G.WAITING_FOR_KEY, G.KEY_REJECTED, G.BUDGET_REACHED)
+_GOES_ON = (G.PENDING, G.RUNNING, G.WAITING_FOR_KEY)
+_OPEN = (*_GOES_ON, G.KEY_REJECTED, G.BUDGET_REACHED)
 GRAPH_MOVES: dict[tuple[Operation, G], G] = {
     **{(Operation.PAUSE, status): G.PAUSED for status in (*_OPEN, G.PAUSED)},
     **{(Operation.RESUME, status): status for status in _OPEN},
@@ -65,6 +66,16 @@ def after(operation: Operation, status: S) -> S:
     if moved is None:
         raise RefusedError("not_in_this_state", f"Cannot {operation} this job: {WHY_NOT[operation, status]}.")
     return moved
+
+
+def about_graph(operation: Operation, status: S, graph: G, *, new_budget: bool) -> bool:
+    """Tell whether an operation that names no lane is about the graph lane: on a completed job, while that is open.
+
+    A lane that goes on by itself is nothing to resume: then the job is meant, and the job is completed.
+    """
+    if status is not S.COMPLETED or graph in (G.OFF, G.COMPLETED):
+        return False
+    return operation is not Operation.RESUME or new_budget or graph not in _GOES_ON
 
 
 def graph_after(operation: Operation, status: G) -> G:

@@ -128,6 +128,8 @@ async def test_operations_on_a_completed_job_are_about_its_graph_lane_while_that
     held = await world.lease()
     await world.store.settle(held, Done())
     control = world.control(held.tenant_id)
+    with pytest.raises(RefusedError, match="it is completed"):
+        await control.resume(held.job_id)
     for operation, status in (
         (control.pause, "paused"),
         (control.resume, "waiting_for_key"),

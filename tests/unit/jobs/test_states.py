@@ -8,7 +8,7 @@ import pytest
 
 from atom_backfill.errors import RefusedError
 from atom_backfill.jobs.job import GraphStatus, JobStatus
-from atom_backfill.jobs.states import Operation, after, graph_after
+from atom_backfill.jobs.states import Operation, about_graph, after, graph_after
 
 # Each row: what the operation makes of pending, running, paused, failed, cancelled, completed. A dash is a refusal.
 JOB = """
@@ -58,6 +58,17 @@ def test_an_operation_on_a_graph_lane(operation: str, state: str, to: str) -> No
     with pytest.raises(RefusedError) as refused:
         graph_after(Operation(operation), GraphStatus(state))
     assert re.fullmatch(rf"Cannot {operation} the graph lane: it .+\.", refused.value.message)
+
+
+@pytest.mark.parametrize("graph", GraphStatus)
+def test_without_a_lane_a_completed_job_means_its_graph_lane_while_there_is_something_to_do(graph: GraphStatus) -> None:
+    def about(operation: Operation, status: JobStatus = JobStatus.COMPLETED, *, new_budget: bool = False) -> bool:
+        return about_graph(operation, status, graph, new_budget=new_budget)
+
+    is_open = graph not in (GraphStatus.OFF, GraphStatus.COMPLETED)
+    assert about(Operation.PAUSE) == about(Operation.CANCEL) == about(Operation.RESUME, new_budget=True) == is_open
+    assert about(Operation.RESUME) == (is_open and graph not in ("pending", "running", "waiting_for_key"))
+    assert not any(about(Operation.PAUSE, status) for status in JobStatus if status is not JobStatus.COMPLETED)
 
 
 @pytest.mark.parametrize(("operation", "state", "to"), cells(JOB, JOB_STATES))
