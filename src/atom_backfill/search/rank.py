@@ -3,8 +3,8 @@
 Which leg to trust depends on the query: somebody who remembers a mail's words is served by words, somebody who asks a
 question by meaning. So the semantic leg weighs more the fewer of the query's words any one mail holds, and a mail that
 holds most of them rises. The settings were tuned on one half of labelled queries; on the other they answered 0.99 of
-the known items, 0.77 of the questions and 0.57 of the reply queries in the first ten, where words alone answered 1.00,
-0.69 and 0.50 and vectors alone 0.76, 0.69 and 0.50 (bench/quality_search.py).
+the known items, 0.77 of the questions and 0.57 of the reply queries in the first ten, where words alone answered 0.99,
+0.62 and 0.48 and vectors alone 0.76, 0.77 and 0.47 (bench/quality_search.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from atom_backfill.search.words import telling_stems
 Group = Literal["thread", "message"]
 _T = TypeVar("_T")
 
-DAMPING = 5
+DAMPING = 4
 """The k of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009). Their 60, for pools of many systems, let
 what both legs find middling push out what one finds first."""
 FEW_WORDS, MOST_WORDS = 0.4, 0.8
@@ -29,9 +29,9 @@ FEW_WORDS, MOST_WORDS = 0.4, 0.8
 MOST_SEMANTIC, LEAST_SEMANTIC = 2.0, 0.7
 """Weights of the semantic leg beside 1 of the words leg."""
 ALL_WORDS_BONUS = 0.1
-"""For a mail that holds all the query's words, nothing for one that holds half: two thirds of a leg's first place."""
+"""For a mail that holds all the query's words, nothing for one that holds half: half a first place among the words."""
 READ_PER_LEG = 60
-"""Messages whose passages are compared with the query's words."""
+"""Messages whose passages found are compared with the query's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,11 @@ def rank(
     With one leg empty the other's order stands, as in the modes `semantic` and `text`.
     """
     by_meaning, by_words = _messages(semantic, known), _messages(text, known)
-    held = _shares_held(query, by_meaning, by_words) if by_meaning and by_words else {}
-    weight = _semantic_weight(max((held.get(message, 0.0) for message in list(by_words)[:3]), default=0.0))
+    held: dict[UUID, float] = {}
+    if by_meaning and by_words:
+        read = {*islice(by_meaning, READ_PER_LEG), *islice(by_words, READ_PER_LEG)}
+        held = _shares_held(query, (hit for hit in chain(semantic, text) if hit.message_id in read))
+    weight = _semantic_weight(max((held.get(message, 0.0) for message in islice(by_words, 3)), default=0.0))
     found = [
         _ranked(known[message], by_meaning.get(message), by_words.get(message), weight, held.get(message, 0.0))
         for message in by_words | by_meaning
@@ -102,14 +105,13 @@ def _messages(hits: Iterable[Hit], known: Mapping[UUID, Known]) -> dict[UUID, Hi
     return best
 
 
-def _shares_held(query: str, *legs: Mapping[UUID, Hit]) -> dict[UUID, float]:
-    """Tell, of the first messages of each leg, which share of the query's words their passage holds."""
+def _shares_held(query: str, hits: Iterable[Hit]) -> dict[UUID, float]:
+    """Tell which share of the query's words each mail's passages hold, taken together."""
     asked = telling_stems(query)
-    shares: dict[UUID, float] = {}
-    for message, hit in chain.from_iterable(islice(leg.items(), READ_PER_LEG) for leg in legs):
-        share = len(asked & telling_stems(f"{hit.subject}\n{hit.text}")) / max(1, len(asked))
-        shares[message] = max(share, shares.get(message, 0.0))
-    return shares
+    held: dict[UUID, set[str]] = {}
+    for hit in hits:
+        held.setdefault(hit.message_id, set()).update(asked & telling_stems(f"{hit.subject}\n{hit.text}"))
+    return {message: len(stems) / max(1, len(asked)) for message, stems in held.items()}
 
 
 def _semantic_weight(held: float) -> float:

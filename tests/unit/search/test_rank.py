@@ -71,6 +71,11 @@ def test_a_mail_that_holds_all_the_words_rises() -> None:
     assert found(rank("boiler repaired", hits(9), worded, known(1, 2, 3, 9)))[0] == 3
 
 
+def test_the_passages_of_a_mail_hold_words_together() -> None:
+    worded = [a_hit(1, text="boiler"), a_hit(2, text="boiler", rank=2), a_hit(2, id="p-2b", text="repaired", rank=3)]
+    assert found(rank("boiler repaired", hits(9), worded, known(1, 2, 9)))[0] == 2
+
+
 def test_ranks_count_messages_not_passages() -> None:
     passages = [a_hit(1), a_hit(1, id="p-1b", rank=2), a_hit(2, rank=3)]
     results = rank("q", passages, [], known(1, 2))
