@@ -19,19 +19,20 @@ from e2e.product import Product, Simulator, WorkerProcess, a_product, a_simulato
 Json = Any
 BAD_DAY = [
     {"on": "messages", "kind": "429", "retry_after": 1, "at": [2]},
+    {"on": "messages", "kind": "loop_next", "at": [3]},
     {"on": "messages", "kind": "500", "at": [4]},
+    {"on": "messages", "kind": "lost_next", "at": [5, 22]},
     {"on": "messages", "kind": "503", "at": [6]},
+    {"on": "messages", "kind": "evil_next", "url": "http://127.0.0.2:9/v1.0/stolen", "at": [7]},
     {"on": "messages", "kind": "504", "at": [8]},
+    {"on": "messages", "kind": "slow", "seconds": 1, "at": [9]},
     {"on": "messages", "kind": "reset", "at": [10]},
+    {"on": "messages", "kind": "expire_token", "at": [11]},
     {"on": "messages", "kind": "truncate", "at": [12]},
     {"on": "messages", "kind": "badjson", "at": [14]},
     {"on": "messages", "kind": "empty_page", "at": [16]},
-    {"on": "messages", "kind": "dup", "at": [18]},
-    {"on": "messages", "kind": "loop_next", "at": [3]},
-    {"on": "messages", "kind": "lost_next", "at": [5, 19]},
-    {"on": "messages", "kind": "evil_next", "url": "http://127.0.0.2:9/v1.0/stolen", "at": [7]},
-    {"on": "messages", "kind": "slow", "seconds": 1, "at": [9]},
-    {"on": "messages", "kind": "expire_token", "at": [11]},
+    # Only a page behind another can repeat anything: one of these is.
+    {"on": "messages", "kind": "dup", "every": 2, "times": 3},
     {"on": "folders", "kind": "503", "at": [4]},
 ]
 LATEST_JOBS = """
