@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -17,12 +16,11 @@ _PROC = Path("/proc")
 
 def tree(root: int) -> list[int]:
     """List a process and its descendants, the root first; a process that is gone has none."""
-    children: dict[int, list[int]] = {}
-    for pid, fields in _all():
-        children.setdefault(int(fields[1]), []).append(pid)
     found = [root]
     for pid in found:
-        found += children.get(pid, [])
+        with contextlib.suppress(OSError):
+            for thread in (_PROC / str(pid) / "task").iterdir():
+                found += map(int, (thread / "children").read_text().split())
     return found
 
 
@@ -52,7 +50,7 @@ class Watcher:
     all; memory that processes share is counted in each, so the sums are an upper bound.
     """
 
-    def __init__(self, root: int, *, every_s: float = 0.1) -> None:
+    def __init__(self, root: int, *, every_s: float = 0.2) -> None:
         self._root = root
         self._every_s = every_s
         self._stopping = threading.Event()
@@ -86,13 +84,6 @@ class Load:
 def load() -> Load:
     """Read it now."""
     return Load(round(os.getloadavg()[0], 1), len(os.sched_getaffinity(0)))
-
-
-def _all() -> Iterator[tuple[int, list[str]]]:
-    for entry in _PROC.iterdir():
-        if entry.name.isdecimal():
-            with contextlib.suppress(OSError):
-                yield int(entry.name), _stat(int(entry.name))
 
 
 def _stat(pid: int) -> list[str]:
