@@ -54,6 +54,9 @@ def _told(error: BaseException, call: Invocation) -> int:
                 _say(error.detail)
             return error.exit_status
         case KeyboardInterrupt() | click.exceptions.Abort():
+            # CPython notes an interrupt that passed through an exec(), as dataclasses have inside, and `python -m` then
+            # ends by that signal whatever status is returned; the next exec() takes the note back.
+            exec("")  # noqa: S102
             _say("interrupted")
             return INTERRUPTED
         case BrokenPipeError():

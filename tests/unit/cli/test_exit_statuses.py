@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 import pytest
@@ -101,6 +104,17 @@ def test_an_interrupted_command_ends_with_130(error: BaseException) -> None:
     with a_command_that(raising(error)):
         done = call("probe")
     assert (done.status, done.err) == (130, "atom-backfill: interrupted\n")
+
+
+def test_an_interrupt_inside_any_library_ends_with_130_too(tmp_path: Path) -> None:
+    (tmp_path / "interrupted.py").write_text(
+        "import sys, atom_backfill.cli.main as program\n"
+        "program.cli.invoke = lambda _: exec('raise KeyboardInterrupt')\n"
+        "sys.exit(program.main(['jobs']))\n"
+    )
+    command = [sys.executable, "-m", "interrupted"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "atom-backfill: interrupted\n")
 
 
 def test_a_command_gives_its_own_status() -> None:
