@@ -45,7 +45,7 @@ async def test_a_dataset_on_an_object_store_is_made_by_one_process_at_a_time(ope
         fence = await duties.take(f"memory:{tenant}", "another process", 60)
         assert fence is not None
         opening = asyncio.create_task(memories.index(tenant))
-        await clock.until_sleeping()
+        await clock.until_sleeping(within_s=60)  # the library takes seconds to load
         assert not (tmp_path / "store").exists()
         await duties.end(f"memory:{tenant}", fence, 0)
         await clock.advance(1)

@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from atom_backfill.db.pool import Database
+from atom_backfill.db.pool import Database, Engine
 from atom_backfill.errors import LeaseLost
 from atom_backfill.jobs.job import Again, Done, FailJob, Lane, Lease, Outcome, Quarantine, Yielded
-from atom_backfill.jobs.postgres import PostgresJobStore
+from atom_backfill.jobs.postgres import SQL, PostgresJobStore
 from worlds import World, a_check, a_window
 
 SETTLES = [
@@ -141,6 +141,17 @@ async def test_a_mailbox_has_four_chunks_at_work_at_most(world: World) -> None:
     await world.store.settle(held[1], Done())
     assert await world.claim()
     assert await world.nothing_to_claim()
+
+
+async def test_the_limit_of_a_mailbox_is_counted_anew_once_its_turn_is_won(world: World) -> None:
+    """What the first look saw may be out of date: another claim may have been committed since."""
+    tenant = await world.tenant()
+    job = await world.job(tenant, world.account(tenant), 10)
+    for _ in range(4):
+        await world.claim()
+    turn = {"tenant": tenant, "job": job, "lane": "ingest", "worker": "w-5", "lease_s": 20.0}
+    async with world.database.transaction(Engine()) as tx:
+        assert await tx.fetch_one(SQL["take_chunk"], turn) is None
 
 
 async def test_two_jobs_of_a_mailbox_share_its_limit(world: World) -> None:
