@@ -21,7 +21,7 @@ Document = dict[str, Any]
     "search",
     'search "who approved the workshop lease"',
     "search invoice --from billing@harbour.example --after 2024-01-01",
-    'search "pump tests" --folder Projects/ --group message --json',
+    'search "pump tests" --folder Projects/ --group thread --json',
 )
 @click.argument("query")
 @click.option("--account", metavar="ACCOUNT", help="In this mailbox only: its id, address, or the id's beginning.")
@@ -42,7 +42,11 @@ Document = dict[str, Any]
     "--limit", type=click.IntRange(1, 200), metavar="N", default=10, show_default=True, help="How many results."
 )
 @click.option(
-    "--group", type=click.Choice(["thread", "message"]), default="thread", show_default=True, help="What one result is."
+    "--group",
+    type=click.Choice(["thread", "message"]),
+    default="message",
+    show_default=True,
+    help="What one result is.",
 )
 @click.pass_obj
 def search(call: Invocation, /, query: str, account: str | None, **narrowed: Any) -> None:

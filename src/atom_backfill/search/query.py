@@ -36,7 +36,7 @@ class Question:
     folder: str = ""
     has_attachment: bool | None = None
     mode: Mode = "hybrid"
-    group: Group = "thread"
+    group: Group = "message"
     limit: int = 10
 
 
