@@ -64,6 +64,9 @@ def limit_memory(memory_bytes: int) -> None:
 
 def used_bytes() -> int:
     """Return the most memory that this process has held, 0 where the platform does not tell."""
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/status", "rb") as status:  # noqa: PTH123
+        # Not getrusage's figure: on Linux a child begins with the one of the process that started it.
+        return next((int(line.split()[1]) * 1_024 for line in status if line.startswith(b"VmHWM:")), 0)
     with contextlib.suppress(ImportError):
         import resource
 

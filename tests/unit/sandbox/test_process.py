@@ -98,6 +98,16 @@ async def test_a_child_that_has_grown_is_replaced() -> None:
     assert second[0] not in first
 
 
+async def test_a_child_does_not_answer_for_the_size_of_its_parent() -> None:
+    box = Sandbox(SandboxLimits(retire_bytes=300_000_000))
+    large = bytearray(os.urandom(1)) * 350_000_000
+    first = await box.map(hostile.whereabouts, [0])
+    second = await box.map(hostile.whereabouts, [0])
+    await box.aclose()
+    assert len(large) > 300_000_000
+    assert first == second
+
+
 async def test_a_child_killed_from_outside_costs_no_item(sandbox: Sandbox) -> None:
     (pid,) = await sandbox.map(hostile.whereabouts, [0])
     assert isinstance(pid, int)
