@@ -24,7 +24,7 @@ def failure_id(account: UUID, source_id: str) -> UUID:
 
 def entity_id(message: UUID, entity_type: str, key: str, field: str, start: int | None) -> UUID:
     """Name what a rule found in one place of a message."""
-    return _derived("entity", message.hex, entity_type, key, field, str(start))
+    return _beside(message, "entity", entity_type, key, field, str(start))
 
 
 def node_id(tenant: UUID, node_type: str, key: str) -> UUID:
@@ -39,7 +39,7 @@ def edge_id(source: UUID, relationship: str, target: UUID) -> UUID:
 
 def evidence_id(message: UUID, shown: UUID, field: str) -> UUID:
     """Name the evidence that a message gives for a node or an edge, by the field that it stands in."""
-    return _derived("evidence", message.hex, shown.hex, field)
+    return _beside(message, "evidence", shown.hex, field)
 
 
 def chunk_id(job: UUID, kind: str, *about: str) -> UUID:
@@ -52,8 +52,17 @@ def content_hash(*parts: str) -> str:
     return _hash(*parts).hex()
 
 
+def _beside(message: UUID, kind: str, *parts: str) -> UUID:
+    """Begin with the message's own bits: what it shows lies together in the indexes, and is written in one place."""
+    return UUID(int=_value(kind, message.hex, *parts) & ~_FIRST_BITS | message.int & _FIRST_BITS)
+
+
 def _derived(*parts: str) -> UUID:
-    return UUID(int=int.from_bytes(_hash(*parts)) & _FREE_BITS | _VERSION)
+    return UUID(int=_value(*parts))
+
+
+def _value(*parts: str) -> int:
+    return int.from_bytes(_hash(*parts)) & _FREE_BITS | _VERSION
 
 
 def _hash(*parts: str) -> bytes:
@@ -64,3 +73,5 @@ def _hash(*parts: str) -> bytes:
 _VERSION = 8 << 76 | 2 << 62
 """RFC 9562 version 8: made of what the maker likes."""
 _FREE_BITS = (1 << 128) - 1 & ~(0xF << 76 | 0x3 << 62)
+_FIRST_BITS = (1 << 48) - 1 << 80
+"""Those before the version."""

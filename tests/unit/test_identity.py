@@ -48,6 +48,22 @@ def test_a_message_without_a_conversation_is_a_thread_of_its_own() -> None:
     assert identity.thread_id(ACCOUNT, "m-1", "x") != first, "a conversation named like a message is not its thread"
 
 
+def test_what_a_message_shows_lies_beside_it_in_an_index() -> None:
+    mail, other = identity.message_id(ACCOUNT, "m"), identity.message_id(ACCOUNT, "o")
+    shown = {
+        identity.entity_id(mail, "person", "ines@lumen.example", "from", None),
+        identity.entity_id(mail, "person", "ines@lumen.example", "to", None),
+        identity.entity_id(mail, "amount", "100", "content", 7),
+        identity.evidence_id(mail, ACCOUNT, "from"),
+        identity.evidence_id(mail, OTHER, "from"),
+    }
+    assert len(shown) == 5
+    assert {made.bytes[:6] for made in shown} == {mail.bytes[:6]}
+    assert {(made.version, made.variant) for made in shown} == {(8, "specified in RFC 4122")}
+    elsewhere = identity.evidence_id(other, ACCOUNT, "from")
+    assert elsewhere.bytes[6:] not in {made.bytes[6:] for made in shown}
+
+
 @given(st.lists(st.text(), max_size=4), st.lists(st.text(), max_size=4))
 def test_parts_cannot_run_into_each_other(some: list[str], others: list[str]) -> None:
     assert (identity.content_hash(*some) == identity.content_hash(*others)) == (some == others)
