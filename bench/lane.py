@@ -31,7 +31,7 @@ from atom_backfill.memory.ports import Embedder, Vectors
 from atom_backfill.search.query import Question
 from atom_backfill.settings import Settings, load_settings
 from bench.embedders import FreeEmbedder
-from bench.processes import cpu_seconds, tree
+from bench.processes import cpu_seconds
 from bench.world import server_of
 
 REGISTRATION = Registration("contoso.example", "11111111-1111-1111-1111-111111111111", "good")
@@ -179,10 +179,8 @@ async def _alone(embedder: Remembering) -> float:
 async def _spent(app: App) -> Spent:
     server = await server_of(app.database)
     times = os.times()
-    own, of_server = times.user + times.system, cpu_seconds(server)
-    others = cpu_seconds(os.getpid()) - own
-    # The embedded server that this process has started is among its descendants.
-    return Spent(time.monotonic(), own, others - of_server if server in tree(os.getpid()) else others, of_server)
+    own = times.user + times.system
+    return Spent(time.monotonic(), own, cpu_seconds(os.getpid()) - own, cpu_seconds(server))
 
 
 def _embedder(named: str) -> Embedder:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,13 +85,17 @@ def simulator(*arguments: str) -> Iterator[str]:
 
 @contextmanager
 def home() -> Iterator[Path]:
-    """Make a home, and leave nothing of it, its database included."""
+    """Make a home with its database running, and leave nothing of it.
+
+    Whoever starts the server has it among its descendants, and it is no part of a worker.
+    """
     folder = Path(tempfile.mkdtemp(prefix="atom-bench-home-"))
+    server = EmbeddedPostgres(folder)
     try:
+        server.start()
         yield folder
     finally:
-        with suppress(Exception):
-            EmbeddedPostgres(folder).destroy()
+        server.destroy()
         shutil.rmtree(folder, ignore_errors=True)
 
 
