@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from atom_backfill.db.pool import Database
 from databases import FreshDatabase, TestServer, refuse_without_row_security, running_server
@@ -34,3 +35,11 @@ async def database(fresh_database: FreshDatabase) -> AsyncIterator[Database]:
     async with await Database.open(fresh_database.url) as database:
         await refuse_without_row_security(database)
         yield database
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_come() -> Iterator[None]:
+    """A test that runs a command in its own process sets the logs up; the next one has them as they come."""
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
