@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -10,6 +11,11 @@ import structlog
 
 from atom_backfill.db.pool import Database
 from databases import FreshDatabase, TestServer, refuse_without_row_security, running_server
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the processes that tests start, also where the run itself was started with it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
