@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import PIPE, Popen
@@ -54,8 +54,9 @@ class Launcher:
         return status
 
     def send(self, what: signal.Signals) -> None:
-        """Send the worker a signal."""
-        os.kill(self._worker, what)
+        """Send the worker a signal; one that has ended by itself gets none."""
+        with suppress(ProcessLookupError):
+            os.kill(self._worker, what)
 
     @property
     def usable(self) -> bool:
@@ -149,7 +150,7 @@ class Mortals:
     async def finish(self, by: Launcher) -> None:
         """Let a healthy worker do what is left, and see that everything is there once."""
         self.let_leases_lapse()
-        self.world.hasten()
+        await self.world.hasten()
         worker = await self.worker(by)
         assert await worker.ended() == 0
         await self.assert_all_done()

@@ -119,9 +119,9 @@ class World:
         late = "UPDATE sync_chunks SET lease_until = atom_now() - %(by)s WHERE id = %(chunk)s AND state = 'leased'"
         self.run(late, by=by, chunk=lease.chunk_id)
 
-    def hasten(self) -> None:
-        """Let every backoff be over."""
-        self.run("UPDATE sync_chunks SET run_at = atom_now() WHERE state = 'ready'")
+    async def hasten(self) -> None:
+        """Let every backoff be over. A worker of this event loop may hold a row, so the loop is not blocked."""
+        await asyncio.to_thread(self.run, "UPDATE sync_chunks SET run_at = atom_now() WHERE state = 'ready'")
 
     def job_row(self, job: JobId) -> Row:
         """Read a job's row."""

@@ -25,12 +25,13 @@ BAD_DAY = [
     {"on": "messages", "kind": "503", "at": [6]},
     {"on": "messages", "kind": "evil_next", "url": "http://127.0.0.2:9/v1.0/stolen", "at": [7]},
     {"on": "messages", "kind": "504", "at": [8]},
-    {"on": "messages", "kind": "slow", "seconds": 1, "at": [9]},
-    {"on": "messages", "kind": "reset", "at": [10]},
+    {"on": "messages", "kind": "slow", "seconds": 1, "at": [9, 17, 25], "times": 1},
+    {"on": "messages", "kind": "reset", "at": [10, 18, 26], "times": 1},
     {"on": "messages", "kind": "expire_token", "at": [11]},
-    {"on": "messages", "kind": "truncate", "at": [12]},
-    {"on": "messages", "kind": "badjson", "at": [14]},
+    {"on": "messages", "kind": "truncate", "at": [12, 20, 28], "times": 1},
+    {"on": "messages", "kind": "badjson", "at": [14, 22, 30], "times": 1},
     {"on": "messages", "kind": "empty_page", "at": [16]},
+    # A part of a batch has no connection to break: what breaks one has more than one chance.
     # Only a page behind another can repeat anything: one of these is.
     {"on": "messages", "kind": "dup", "every": 2, "times": 3},
     {"on": "folders", "kind": "503", "at": [4]},

@@ -34,7 +34,7 @@ async def test_connections_cut_in_the_middle_cost_pages_and_no_mail(mortals: Mor
         world.run(CUT)
     ended = asyncio.create_task(worker.ended())
     while not ended.done():
-        world.hasten()
+        await world.hasten()
         await asyncio.wait({ended}, timeout=0.2)
     assert await ended == 0
     await mortals.assert_all_done()
@@ -72,7 +72,7 @@ async def test_a_server_that_is_restarted_is_worked_on_within_seconds(
         assert time.monotonic() - back < PROGRESS_WITHIN_S
         ended = asyncio.create_task(worker.ended())
         while not ended.done():
-            world.hasten()
+            await world.hasten()
             await asyncio.wait({ended}, timeout=0.2)
         assert await ended == 0
         await mortals.assert_all_done()

@@ -54,11 +54,13 @@ async def test_a_worker_killed_at_any_moment_loses_nothing_and_doubles_nothing(m
 
 
 async def test_two_workers_of_which_one_dies_finish_as_one(mortals: Mortals) -> None:
+    """Both hold leases; the second waits until the first is dead, or chance could leave the first nothing to do."""
     await mortals.start()
-    dying, living = await asyncio.gather(
-        mortals.worker(die={"remembered": 2}, lease_s=1.0), mortals.worker(lease_s=1.0)
-    )
+    living = await mortals.worker(freeze={"leased": 1}, lease_s=1.0)
+    await living.said("frozen")
+    dying = await mortals.worker(die={"remembered": 2}, lease_s=1.0)
     assert await dying.ended() == -signal.SIGKILL
+    living.send(signal.SIGCONT)
     assert await living.ended() == 0
     await mortals.assert_all_done()
 

@@ -396,7 +396,7 @@ async def test_operators_find_their_words_and_nobody_finds_mail_in_the_log(
         worker = asyncio.create_task(office.work())
         await world.until(lambda: choked)
         await world.until(lambda: world.rows("SELECT FROM sync_chunks WHERE error_code = 'bug' AND state = 'ready'"))
-        world.hasten()
+        await world.hasten()
         await worker
     row = world.job_row(job)
     assert row["status"] == "completed"

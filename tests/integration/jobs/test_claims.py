@@ -97,7 +97,7 @@ async def test_a_chunk_that_is_tried_again_waits_and_counts(world: World) -> Non
     assert await world.nothing_to_claim()
     job = world.job_row(lease.job_id)
     assert (job["last_error_code"], job["error_count"], job["retry_count"]) == ("away", 1, 1)
-    world.hasten()
+    await world.hasten()
     assert (await world.claim()).attempts == 1
 
 
@@ -126,7 +126,7 @@ async def test_checks_wait_for_every_window_and_the_plan(world: World) -> None:
     await world.store.settle(held[1], Again(600.0, "away", "Away.", counts=True))
     await world.store.settle(held[2], Done())
     assert await world.nothing_to_claim(), "a window that waits for its next try is not done"
-    world.hasten()
+    await world.hasten()
     await world.store.settle(await world.claim(), Quarantine("gone", "Gone."))
     assert (await world.claim()).kind == "check"
 

@@ -382,6 +382,6 @@ async def test_a_draining_worker_waits_for_what_is_to_be_tried_again(world: Worl
     await scene.begun.wait()
     await world.until_state(chunks[0].chunk_id, "ready")
     assert not task.done()
-    world.hasten()
+    await world.hasten()
     await task
     assert len(scene.handled) == 2
