@@ -108,6 +108,14 @@ WHERE job.tenant_id = %(tenant)s
 ORDER BY job.created_at DESC, job.id
 LIMIT %(limit)s;
 
+-- name: latest_jobs
+-- What an address names. Compared outside, since what counts as the same letter depends on a database's collation.
+SELECT account.address, job.id
+FROM accounts account CROSS JOIN LATERAL (
+  SELECT id FROM historical_sync_jobs
+  WHERE tenant_id = account.tenant_id AND account_id = account.id ORDER BY created_at DESC, id LIMIT 1) job
+WHERE account.tenant_id = %(tenant)s;
+
 -- name: list_failures
 -- What a job could not read: messages, then chunks that were given up whole.
 SELECT id AS failure_id, message_id, source_id, subject, stage, error_code, error, attempts, first_at, last_at

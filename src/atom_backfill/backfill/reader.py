@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from string import hexdigits
 from typing import Any
 from uuid import UUID
 
@@ -36,25 +37,33 @@ class JobReader:
         return job_view(rows[0])
 
     async def resolve(self, named: str) -> JobId:
-        """Find the job that an id or its beginning, or the address of its account (the latest job) names."""
+        """Find the job that the address of its account (the latest job), an id or its beginning names.
+
+        Raises NotFoundError, and UsageError where it names several.
+        """
         wanted = named.strip().casefold()
-        digits = wanted.replace("-", "")
-        if "@" in wanted:
-            rows = [row for row in await self._rows(None, None, None, MOST_JOBS) if row["address"].casefold() == wanted]
-            if rows:
-                return JobId(rows[0]["id"])
-        elif digits and len(digits) <= 32 and all(digit in "0123456789abcdef" for digit in digits):
-            rows = await self._rows(UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f")), None, 2)
-            if len(rows) > 1:
-                raise UsageError("ambiguous", f"{named!r} names several jobs; give more of the id.")
-            if rows:
-                return JobId(rows[0]["id"])
-        raise _no_such_job(named)
+        async with self._database.transaction(Work(self._tenant)) as tx:
+            latest = await tx.fetch_all(SQL["latest_jobs"], {"tenant": self._tenant})
+        # The address first: that of local files is any name, also one that reads like the beginning of an id.
+        found = [row["id"] for row in latest if row["address"].casefold() == wanted] or await self._beginning(wanted)
+        if not found:
+            raise _no_such_job(named)
+        if len(found) > 1:
+            raise UsageError("ambiguous", f"{named!r} names several jobs; give more of the id.")
+        return JobId(found[0])
 
     async def failures(self, job: JobId) -> list[Row]:
         """Return what the job could not read, the oldest first."""
         async with self._database.transaction(Work(self._tenant)) as tx:
             return await tx.fetch_all(SQL["list_failures"], {"tenant": self._tenant, "job": job})
+
+    async def _beginning(self, wanted: str) -> list[UUID]:
+        """Return the jobs whose ids begin like this, two at most."""
+        digits = wanted.replace("-", "")
+        if not 1 <= len(digits) <= 32 or not set(digits) <= set(hexdigits):
+            return []
+        rows = await self._rows(UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f")), None, 2)
+        return [row["id"] for row in rows]
 
     async def _rows(self, least: UUID | None, most: UUID | None, status: str | None, limit: int) -> list[Row]:
         keys = {"tenant": self._tenant, "least": least, "most": most, "status": status, "limit": limit}
