@@ -91,4 +91,5 @@ def test_a_demo_that_is_stopped_leaves_nothing_behind(
     said += process.communicate(timeout=60)[1].splitlines(keepends=True)
     assert process.returncode == status, said
     assert "Traceback" not in "".join(said)
+    assert "To go on" not in "".join(said), "its home is gone"
     assert_nothing_is_left(scratch)

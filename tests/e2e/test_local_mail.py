@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import stat
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ import psycopg
 import pytest
 
 from command_line import PROGRAM, call, environment
-from local_home import ADDRESS, GRAPH, INGEST, JOB, Home
+from local_home import ADDRESS, GRAPH, INGEST, JOB, Home, write_mail
 
 
 def test_init_makes_a_home_and_may_be_repeated(home: Home) -> None:
@@ -184,6 +185,19 @@ def test_doctor_fails_with_what_is_to_be_mended(home: Home, tmp_path: Path) -> N
     assert done.status == 1
     assert "atom-backfill init" in failed["database"]
     assert not (tmp_path / "nothing").exists()
+
+
+def test_local_mail_without_an_address_is_named_by_its_file(home: Home, tmp_path: Path) -> None:
+    place = tmp_path / "Ines' old mail"
+    write_mail(place)
+    home.call("tenant", "create", "attic")
+    connected = home.call("connect", "mbox", str(place), "--tenant", "attic")
+    assert (connected.status, home.call("connect", "mbox", str(place), "--tenant", "attic").status) == (0, 0)
+    _, advised = connected.err.strip().split("Next: ")
+    assert shlex.split(advised)[:3] == ["atom-backfill", "estimate", "Ines' old mail,"]
+    job = home.call("start", place.name, "--tenant", "attic", "--json").json["job_id"]
+    assert home.call("show", place.name.upper(), "--tenant", "attic", "--json").json["job_id"] == job
+    assert home.call("cancel", place.name, "--tenant", "attic", "--json").json["status"] == "cancelled"
 
 
 def test_a_local_folder_without_mail_is_said(home: Home, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -177,7 +178,8 @@ def _connected(call: Invocation, account: Account) -> None:
     document = {"account_id": account.account_id, "address": account.address, "kind": account.kind}
     answer(call, document, lambda: line(f"Connected {shown(account.address)} as account {account.account_id}."))
     if not call.json:
-        note(f"Next: atom-backfill estimate {account.address}, or start {account.address} --watch")
+        named = shlex.quote(shown(account.address))
+        note(f"Next: atom-backfill estimate {named}, or start {named} --watch")
 
 
 def _account(account: Account) -> dict[str, Any]:

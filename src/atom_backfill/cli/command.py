@@ -20,6 +20,21 @@ class Invocation:
     json: bool = False
 
 
+class _TenantName(click.ParamType[str]):
+    """A tenant by name or id. Nothing is refused: `--tenant "$UNSET"` must not act for the default tenant."""
+
+    name = "tenant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take the name as it is."""
+        if not str(value).strip():
+            self.fail("name the tenant, or leave the option out.", param, ctx)
+        return str(value)
+
+
+TENANT = _TenantName()
+
+
 class Command(click.Command):
     """A command with the shared options and with examples; `data`: it prints data, so it takes --json."""
 
@@ -64,7 +79,9 @@ def group(name: str, *examples: str) -> Callable[[Callable[..., Any]], Group]:
 
 
 def _shared(*, data: bool) -> list[click.Parameter]:
-    tenant = _option("--tenant", metavar="NAME", help="Tenant by name or id (or ATOM_TENANT; default: local).")
+    tenant = _option(
+        "--tenant", metavar="NAME", type=TENANT, help="Tenant by name or id (or ATOM_TENANT; default: local)."
+    )
     debug = _option("--debug", is_flag=True, is_eager=True, help="Show logs and tracebacks.")
     json = _option("--json", is_flag=True, help="Print one JSON document.")
     return [*([json] if data else []), tenant, debug]

@@ -12,8 +12,8 @@ import click
 from atom_backfill.cli.arguments import MOMENT, USD
 from atom_backfill.cli.command import Invocation, command
 from atom_backfill.cli.render import answer, duration, line, note, pairs, shown, table
-from atom_backfill.cli.session import patient_source, tenancies, with_app, with_tenancy
-from atom_backfill.errors import AtomError, RefusedError, UsageError
+from atom_backfill.cli.session import connected, patient_source, tenancies, with_app, with_tenancy
+from atom_backfill.errors import AtomError, UsageError
 
 if TYPE_CHECKING:
     from atom_backfill.app.core import App, Tenancy
@@ -160,8 +160,8 @@ def ended(call: Invocation, job: Document) -> int:
     """Say how a job ended, and return the exit status of that."""
     status = EXIT_STATUS[job["status"]]
     if status and not call.json:
-        why = f": {shown(job['last_error'])}" if job["last_error"] else ""
-        note(f"The job has {job['status']}{why}." if job["status"] == "failed" else "The job was cancelled.")
+        why = f"The job has failed: {shown(job['last_error'])}" if job["last_error"] else "The job has failed."
+        note(why if job["status"] == "failed" else "The job was cancelled.")
     return status
 
 
@@ -199,20 +199,18 @@ def _start_all(call: Invocation, wanted: Wanted) -> int:
     async def run(tenancy: Tenancy) -> tuple[list[Document], list[AtomError]]:
         made: list[Document] = []
         errors: list[AtomError] = []
-        for account in await tenancy.accounts.list():
+        for account in await connected(tenancy):
             try:
                 job = await tenancy.jobs.job(await _submit(tenancy, account, wanted))
                 names = ("job_id", "account_id", "status")
                 made.append({name: job[name] for name in names} | {"address": account.address})
-            except (RefusedError, AtomError) as error:
+            except AtomError as error:
                 errors.append(error)
                 note(f"{shown(account.address)}: {error.message}")
         return made, errors
 
     made, errors = with_tenancy(call, run)
     answer(call, {"jobs": made}, lambda: _show_started(made))
-    if not made and not errors:
-        raise UsageError("no_accounts", "No mailbox is connected yet: see `atom-backfill connect --help`.")
     return max((error.exit_status for error in errors), default=0)
 
 

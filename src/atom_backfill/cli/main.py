@@ -10,7 +10,7 @@ from contextlib import suppress
 import click
 
 from atom_backfill.cli.command import PROGRAM, Group, Invocation
-from atom_backfill.cli.render import flush
+from atom_backfill.cli.render import flush, note
 from atom_backfill.cli.signals import INTERRUPTED
 from atom_backfill.errors import AtomError
 
@@ -69,9 +69,7 @@ def _told(error: BaseException, call: Invocation) -> int:
 
 
 def _say(sentence: str) -> None:
-    with suppress(OSError):
-        sys.stderr.write(f"{PROGRAM}: {sentence}\n")
-        sys.stderr.flush()
+    note(f"{PROGRAM}: {sentence}")
 
 
 def _help_hint(error: click.ClickException) -> str:

@@ -7,7 +7,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
@@ -60,9 +60,10 @@ def flush() -> None:
 
 
 def note(text: str) -> None:
-    """Print a line of progress or advice, on stderr."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    """Print a line of progress or advice, on stderr; where nobody can read it the work goes on."""
+    with suppress(OSError):
+        sys.stderr.write(harmless(text) + "\n")
+        sys.stderr.flush()
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[int] = ()) -> None:

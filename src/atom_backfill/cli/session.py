@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from atom_backfill.cli.command import Invocation
 from atom_backfill.cli.render import duration, note
+from atom_backfill.errors import UsageError
 
 if TYPE_CHECKING:
     from atom_backfill.app.core import App, Tenancy
@@ -66,6 +67,14 @@ async def tenancies(app: App, *, every: bool) -> AsyncIterator[Tenancy]:
         return
     for tenant in await app.tenants.list():
         yield await app.tenant(str(tenant.id))
+
+
+async def connected(tenancy: Tenancy) -> list[Account]:
+    """Return the accounts that were not disconnected. Raises UsageError where there is none."""
+    accounts = [account for account in await tenancy.accounts.list() if account.status != "disconnected"]
+    if not accounts:
+        raise UsageError("no_accounts", "No mailbox is connected: see `atom-backfill connect --help`.")
+    return accounts
 
 
 async def patient_source(tenancy: Tenancy, account: Account) -> MailSource:

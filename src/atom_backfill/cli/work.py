@@ -30,16 +30,14 @@ def _lanes(_: click.Context, __: click.Parameter, value: str) -> tuple[Lane, ...
         raise click.BadParameter(f"{value!r} is no list of lanes; write ingest, graph, or ingest,graph.") from None
 
 
-concurrency_option = click.option(
+_concurrency = click.option(
     "--concurrency", type=click.IntRange(1, 16), metavar="N", default=4, show_default=True, help="Chunks at once."
 )
 
 
 @command("worker", "worker", "worker --lanes ingest --concurrency 2", "worker --drain", data=False)
 @click.option("--lanes", default="ingest,graph", show_default=True, callback=_lanes, help="Lanes to work on.")
-@click.option(
-    "--concurrency", type=click.IntRange(1, 16), metavar="N", default=4, show_default=True, help="Chunks at once."
-)
+@_concurrency
 @click.option("--drain", is_flag=True, help="Exit once nothing is left to do.")
 @click.pass_obj
 def worker(call: Invocation, lanes: tuple[Lane, ...], concurrency: int, drain: bool) -> int:
@@ -73,9 +71,7 @@ def worker(call: Invocation, lanes: tuple[Lane, ...], concurrency: int, drain: b
 
 @command("run", "run 1f0c", "run ines@lumen.example")
 @click.argument("job")
-@click.option(
-    "--concurrency", type=click.IntRange(1, 16), metavar="N", default=4, show_default=True, help="Chunks at once."
-)
+@_concurrency
 @click.pass_obj
 def run(call: Invocation, job: str, concurrency: int) -> int:
     """Be the worker for a job, here, until it has ended.
@@ -84,7 +80,12 @@ def run(call: Invocation, job: str, concurrency: int) -> int:
     """
 
     async def work(tenancy: Tenancy) -> Document:
-        return await work_on(call, tenancy, await tenancy.jobs.resolve(job), concurrency)
+        found = await tenancy.jobs.resolve(job)
+        try:
+            return await work_on(call, tenancy, found, concurrency)
+        except KeyboardInterrupt:
+            note(f"Stopped; everything read so far is stored. To go on: atom-backfill run {str(found)[:8]}")
+            raise
 
     return ended(call, with_tenancy(call, work))
 
@@ -109,7 +110,6 @@ async def work_on(call: Invocation, tenancy: Tenancy, job: JobId, concurrency: i
         with on_signals(following.cancel) as received:
             await _serve_while(tenancy.app, following, concurrency)
     if received:
-        note(f"Stopped; everything read so far is stored. To go on: atom-backfill run {str(job)[:8]}")
         raise KeyboardInterrupt
     return following.result()
 

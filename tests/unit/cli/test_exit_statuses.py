@@ -83,6 +83,12 @@ def test_every_class_of_errors_has_a_row_above() -> None:
     assert ours - {AtomError} == known
 
 
+def test_a_sentence_has_nothing_that_a_terminal_obeys() -> None:
+    with a_command_that(raising(RefusedError("code", "\x1b]0;title\x07is disconnected."))):
+        done = call("probe")
+    assert done.err == "atom-backfill: ]0;titleis disconnected.\n"
+
+
 @pytest.mark.parametrize("error", [KeyError("a subject of a mail"), OSError(5, "secret"), RecursionError()])
 def test_an_unexpected_error_tells_its_kind_and_nothing_of_what_it_choked_on(error: Exception) -> None:
     with a_command_that(raising(error)):
@@ -136,6 +142,8 @@ def test_a_command_gives_its_own_status() -> None:
         ("jobs --status asleep", "'asleep' is not one of"),
         ("start a --since soon", "'soon' is no date"),
         ("start a --since 2024-01-01 --days 3", "--since and --days say the same"),
+        ("jobs --tenant=", "name the tenant, or leave the option out"),
+        ("--tenant= jobs", "name the tenant, or leave the option out"),
         ("start", "Name one account, or give --all."),
         ("start a --all", "Name one account, or give --all."),
         ("start --all --watch", "--watch follows one job"),

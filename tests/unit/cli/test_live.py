@@ -12,6 +12,8 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
+from atom_backfill.cli.command import Invocation
+from atom_backfill.cli.jobs import ended
 from atom_backfill.cli.live import JsonLines, Lines, LiveScreen, follow, summary
 from atom_backfill.errors import RetryLaterError
 from fakes.skipping_clock import SkippingClock
@@ -31,6 +33,15 @@ def a_job(status: str = "running", phase: str = "reading", **about: Any) -> dict
         "job_id": "1f0c", "status": status, "phase": phase, "ingest": ingest, "failures": 0,
         "graph": {**graph, **about.pop("graph", {})}, "last_heartbeat": NOON, "last_error": None, **about,
     }  # fmt: skip
+
+
+def test_how_a_job_ended_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    why = "Microsoft refuses this app the mailbox: grant Mail.Read."
+    assert [ended(Invocation(), job) for job in (a_job("failed", last_error=why), a_job("failed"))] == [1, 1]
+    assert ended(Invocation(), a_job("cancelled")) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"The job has failed: {why}", "The job has failed.", "The job was cancelled.",
+    ]  # fmt: skip
 
 
 DONE = a_job(status="completed", phase="done", messages_done=4000, percent=100.0, eta_s=None, limited_by=None)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+from contextlib import redirect_stderr
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +14,7 @@ from uuid import UUID
 import pytest
 
 from atom_backfill.cli.command import Invocation
-from atom_backfill.cli.render import answer, duration, harmless, moment, pairs, shown, table, write_json
+from atom_backfill.cli.render import answer, duration, harmless, moment, note, pairs, shown, table, write_json
 from atom_backfill.jobs.job import JobStatus
 
 NOON = datetime(2024, 1, 31, 12, 0, tzinfo=UTC)
@@ -49,6 +52,16 @@ def test_a_value_is_one_harmless_line(value: object, text: str) -> None:
 
 def test_a_text_keeps_its_lines() -> None:
     assert harmless("a\r\n\tb\x1b[2J\u2028c") == "a\n\tb[2Jc"
+
+
+class _Full(io.StringIO):
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_work_goes_on_where_nobody_can_read_its_progress() -> None:
+    with redirect_stderr(_Full()):
+        note("completed: 4,000 of 4,000")
 
 
 def test_json_is_one_line_with_every_kind_of_value(capsys: pytest.CaptureFixture[str]) -> None:
