@@ -13,6 +13,7 @@ from atom_backfill.clock import Clock
 from atom_backfill.errors import AtomError
 from atom_backfill.jobs.job import Fence
 from atom_backfill.jobs.ports import JobStore
+from atom_backfill.jobs.trouble import Trouble
 
 DUTY_LEASE_S = 60.0
 LOOK_EVERY_S = 5.0
@@ -46,12 +47,15 @@ class DutyStore(Protocol):
 async def do_duties(duties: Callable[[], Sequence[Duty]], store: DutyStore, worker: str, clock: Clock) -> None:
     """Do what is due, for ever. Errors are logged: the duty comes round again."""
     log = structlog.get_logger()
+    troubles: dict[str, Trouble] = {}
     while True:
         for duty in duties():
+            trouble = troubles.setdefault(duty.name, Trouble("duty failed", duty=duty.name))
             try:
-                await _do(duty, store, worker, clock)
+                if await _do(duty, store, worker, clock):
+                    trouble.over()
             except AtomError as error:
-                log.warning("duty failed", duty=duty.name, error_code=error.code, error=error.message)
+                trouble.met(error)
             except Exception as error:  # the edge: one duty's mistake must not end the others
                 log.exception(
                     "duty failed", duty=duty.name, error_code="bug", error=type(error).__name__, exc_info=error
@@ -76,18 +80,20 @@ def reaper(store: JobStore) -> Duty:
     return Duty("reaper", 10.0, reap)
 
 
-async def _do(duty: Duty, store: DutyStore, worker: str, clock: Clock) -> None:
+async def _do(duty: Duty, store: DutyStore, worker: str, clock: Clock) -> bool:
+    """Do a duty if it is due; tell whether it was done."""
     fence = await store.take(duty.name, worker, DUTY_LEASE_S)
     if fence is None:
-        return
+        return False
     doing = asyncio.ensure_future(duty.action())
     holding = asyncio.create_task(_hold(duty.name, store, fence, clock))
     try:
         await asyncio.wait({doing, holding}, return_when=asyncio.FIRST_COMPLETED)
         if not doing.done():
-            return
+            return False
         doing.result()
         await store.end(duty.name, fence, duty.every_s)
+        return True
     finally:
         for task in (doing, holding):
             task.cancel()

@@ -16,6 +16,7 @@ from atom_backfill.clock import Clock
 from atom_backfill.errors import AtomError
 from atom_backfill.jobs.job import ChunkId, Lease
 from atom_backfill.jobs.ports import Renewals, Standing
+from atom_backfill.jobs.trouble import Trouble
 
 LEASE_S = 20.0
 RENEW_EVERY_S = 5.0
@@ -45,6 +46,7 @@ class Heartbeat:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._log = structlog.get_logger()
+        self._renewing = Trouble("lease renewal failed")
 
     def __enter__(self) -> Heartbeat:
         self._thread.start()
@@ -80,9 +82,10 @@ class Heartbeat:
         try:
             standings = self._renewals.renew(item.lease for item in held)
         except AtomError as error:
-            self._log.warning("lease renewal failed", error_code=error.code, error=error.message, leases=len(held))
+            self._renewing.met(error)
             standings = self._by_own_clock(held)
         else:
+            self._renewing.over()
             for item in held:
                 item.renewed_at = asked_at
         for item in held:

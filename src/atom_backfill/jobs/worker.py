@@ -1,6 +1,7 @@
 """Claim a chunk, run its handler, settle it; again, until told to stop. An idle worker stays.
 
-Stopping drains: no more claims, handlers finish the page they are at, and what is not done in time is given back.
+So does one whose database cannot be asked, whatever the reason: it says so once and asks less and less often. Stopping
+drains: no more claims, handlers finish the page they are at, and what is not done in time is given back.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from dataclasses import dataclass
 import structlog
 
 from atom_backfill.clock import Clock
-from atom_backfill.errors import AtomError, BugError, LeaseLost, RetryLaterError
+from atom_backfill.errors import AtomError, LeaseLost
 from atom_backfill.jobs.heartbeat import Heartbeat
 from atom_backfill.jobs.job import Again, Done, FailJob, Lane, Lease, Outcome, Quarantine, Yielded
 from atom_backfill.jobs.ports import Handler, JobStore, Standing
 from atom_backfill.jobs.retry import given_up, outcome_of
+from atom_backfill.jobs.trouble import Trouble
 
+LONGEST_POLL_S = 30.0
+"""Between two claims while they fail; a database that is back is heard of earlier."""
 SETTLE_S = 0.9
 """Seconds that giving a chunk back may take at the end of a drain."""
 
@@ -63,6 +67,8 @@ class Worker:
         self._watch = _Draining()
         self._running: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger()
+        self._claiming = Trouble("claim failed")
+        self._looking = Trouble("look for work failed")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set (or, with `drain`, until nothing is left to do)."""
@@ -88,9 +94,10 @@ class Worker:
         self._wake.clear()
         try:
             lease = await self._store.claim(self._options.name, self._options.lanes)
-        except (RetryLaterError, BugError) as error:
-            self._log.warning("claim failed", error_code=error.code, error=error.message)
+        except AtomError as error:
+            self._claiming.met(error)
             return False
+        self._claiming.over()
         if lease is None:
             return False
         task = asyncio.create_task(self._work(lease))
@@ -102,15 +109,17 @@ class Worker:
         if not self._options.drain or self._running:
             return False
         try:
-            return await self._store.idle(self._options.lanes)
-        except (RetryLaterError, BugError) as error:
-            self._log.warning("look for work failed", error_code=error.code, error=error.message)
+            idle = await self._store.idle(self._options.lanes)
+        except AtomError as error:
+            self._looking.met(error)
             return False
+        self._looking.over()
+        return idle
 
     async def _rest(self, stopped: asyncio.Task[bool]) -> None:
         """Wait for a wake-up, a finished chunk, the stop, or the next poll."""
         waking = asyncio.create_task(self._wake.wait())
-        polling = asyncio.create_task(self._clock.sleep(self._options.poll_s))
+        polling = asyncio.create_task(self._clock.sleep(self._poll_s()))
         full = len(self._running) >= self._options.concurrency
         events = {stopped, *self._running} if full else {stopped, waking, polling, *self._running}
         try:
@@ -118,6 +127,11 @@ class Worker:
         finally:
             waking.cancel()
             polling.cancel()
+
+    def _poll_s(self) -> float:
+        """Return the seconds to the next look: the longer, the more claims in a row have failed."""
+        patience = max(self._options.poll_s, LONGEST_POLL_S)
+        return float(min(patience, self._options.poll_s * 2 ** min(max(0, self._claiming.failures - 1), 16)))
 
     async def _finish(self) -> None:
         """Let running handlers reach their page boundary, then take the work from those that have not.

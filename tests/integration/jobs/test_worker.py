@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from atom_backfill.jobs.postgres import PostgresJobStore, PostgresRenewals
 from atom_backfill.jobs.retry import ATTEMPTS
 from atom_backfill.jobs.worker import SETTLE_S, Worker, WorkerOptions
 from fakes.clock import FakeClock
+from fakes.skipping_clock import SkippingClock
 from worlds import World, a_check, a_window
 
 Handle = Callable[[Lease, Watch], Awaitable[Outcome]]
@@ -321,13 +323,16 @@ async def test_a_settle_that_hangs_does_not_hold_up_a_drain(world: World) -> Non
 
 
 class Unclaiming(PostgresJobStore):
-    """A store whose first claims fail."""
+    """A store whose first claims fail. `asked_at`: when each claim was made."""
 
-    def __init__(self, world: World, errors: Sequence[Exception]) -> None:
+    def __init__(self, world: World, errors: Sequence[Exception], clock: Clock | None = None) -> None:
         super().__init__(world.database)
         self._errors = list(errors)
+        self._clock = clock or SystemClock()
+        self.asked_at: list[float] = []
 
     async def claim(self, worker: str, lanes: Sequence[Lane]) -> Lease | None:
+        self.asked_at.append(self._clock.monotonic())
         if self._errors:
             raise self._errors.pop(0)
         return await super().claim(worker, lanes)
@@ -346,11 +351,26 @@ async def test_claims_that_fail_are_tried_again(world: World) -> None:
     ]
 
 
-async def test_what_only_the_owner_can_mend_ends_the_worker_with_its_sentence(world: World) -> None:
-    error = NeedsOwnerError("database_login_refused", "Check the password.")
-    scene = Scene(world, done, store=Unclaiming(world, [error]))
-    with pytest.raises(NeedsOwnerError, match="Check the password"):
+@pytest.mark.parametrize("code", ["database_read_only", "database_host_unknown", "disk_full"])
+async def test_claims_that_only_an_operator_can_mend_are_said_once_and_waited_out(world: World, code: str) -> None:
+    await world.job(tenant := await world.tenant(), world.account(tenant))
+    errors = [NeedsOwnerError(code, "See to it.") for _ in range(5)]
+    scene = draining(world, done, store=Unclaiming(world, errors), options={"poll_s": 0.001})
+    with capture_logs() as logs:
         await scene.drain()
+    assert len(scene.handled) == 1
+    said = [(event["event"], event["log_level"]) for event in logs if event["event"] in ("claim failed", "works again")]
+    assert said == [("claim failed", "error"), ("works again", "info")]
+
+
+async def test_the_longer_claims_fail_the_longer_a_worker_waits_and_no_longer_than_half_a_minute(world: World) -> None:
+    await world.job(tenant := await world.tenant(), world.account(tenant))
+    errors = [NeedsOwnerError("disk_full", "Free some space.") for _ in range(8)]
+    clock = SkippingClock()
+    store = Unclaiming(world, errors, clock)
+    scene = draining(world, done, store=store, clock=clock, options={"poll_s": 2.0, "concurrency": 1})
+    await scene.drain()
+    assert [later - earlier for earlier, later in pairwise(store.asked_at[:9])] == [2, 4, 8, 16, 30, 30, 30, 30]
 
 
 async def test_an_idle_worker_stays_and_wakes_when_told(world: World) -> None:
