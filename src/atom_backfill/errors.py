@@ -7,6 +7,7 @@
     │   └── ThrottledError         the foreign service asked to wait   → the whole mailbox waits
     ├── SkipItemError              one item cannot be read             → one row in failures, its page goes on
     ├── NeedsOwnerError            only the user can help              → exit 1 with a sentence that says what to do
+    │   ├── NeedsOperatorError     database, disk or memory are unfit  → jobs try for a while, since it may pass
     │   └── SignInNeededError      credentials or a key are missing    → exit 4
     ├── NotFoundError              no such account, job, message       → exit 3
     ├── RefusedError               not in the present state            → exit 5
@@ -65,6 +66,13 @@ class SkipItemError(AtomError):
 
 class NeedsOwnerError(AtomError):
     """Only the user or the operator can help; the message says what to change and where."""
+
+
+class NeedsOperatorError(NeedsOwnerError):
+    """What the product itself stands on is unfit: a standby after a failover, a full disk, a host name that is lost.
+
+    No job is to blame, and it may be mended, or mend itself, any moment.
+    """
 
 
 class SignInNeededError(NeedsOwnerError):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import errors
 
-from atom_backfill.errors import AtomError, BugError, NeedsOwnerError, RetryLaterError
+from atom_backfill.errors import AtomError, BugError, NeedsOperatorError, RetryLaterError
 
 
 class RowRefusedError(AtomError):
@@ -42,46 +42,50 @@ _ROW = _Verdict(RowRefusedError, "row_refused", "The database refused a row")
 _TOO_BIG = _Verdict(RowRefusedError, "row_too_big", "The database refused a row, since a value is too big")
 _BUG = _Verdict(BugError, "database_misused", "The database refused a statement; this is a mistake in the product.")
 _LOGIN = _Verdict(
-    NeedsOwnerError,
+    NeedsOperatorError,
     "database_login_refused",
     "The database refused the login: check user and password in DATABASE_URL.",
 )
 _MISSING = _Verdict(
-    NeedsOwnerError,
+    NeedsOperatorError,
     "database_missing",
     "The database named in DATABASE_URL does not exist: create it, or correct the name.",
 )
-_DISK = _Verdict(NeedsOwnerError, "disk_full", "The database's disk is full: free some space there.")
+_DISK = _Verdict(NeedsOperatorError, "disk_full", "The database's disk is full: free some space there.")
 _RESOURCES = _Verdict(
-    NeedsOwnerError, "database_resources", "The database server lacks memory or another resource; its log says which."
+    NeedsOperatorError,
+    "database_resources",
+    "The database server lacks memory or another resource; its log says which.",
 )
 _STORAGE = _Verdict(
-    NeedsOwnerError, "database_storage", "The database server cannot read or write its files; see its log."
+    NeedsOperatorError, "database_storage", "The database server cannot read or write its files; see its log."
 )
 _CORRUPT = _Verdict(
-    NeedsOwnerError,
+    NeedsOperatorError,
     "database_corrupted",
     "The database is damaged; restore it from a backup. Its log says what is damaged.",
 )
 _READ_ONLY = _Verdict(
-    NeedsOwnerError,
+    NeedsOperatorError,
     "database_read_only",
     "The database accepts no writes (a standby?): let DATABASE_URL name the primary.",
 )
 _PRIVILEGE = _Verdict(
-    NeedsOwnerError,
+    NeedsOperatorError,
     "database_privilege",
     "The database account lacks a privilege; atom-backfill doctor says which to grant.",
 )
 _POOLER = _Verdict(
-    NeedsOwnerError,
+    NeedsOperatorError,
     "database_pooler",
     "A connection pooler loses prepared statements: set ATOM_DIRECT_URL to the database itself; then none are used.",
 )
 _URL = _Verdict(
-    NeedsOwnerError, "database_url_invalid", "DATABASE_URL is not a PostgreSQL URL (postgresql://user@host/name)."
+    NeedsOperatorError, "database_url_invalid", "DATABASE_URL is not a PostgreSQL URL (postgresql://user@host/name)."
 )
-_HOST = _Verdict(NeedsOwnerError, "database_host_unknown", "The host named in DATABASE_URL is not known: correct it.")
+_HOST = _Verdict(
+    NeedsOperatorError, "database_host_unknown", "The host named in DATABASE_URL is not known: correct it."
+)
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: a state where it differs from its class.
 _BY_STATE = {

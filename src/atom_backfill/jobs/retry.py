@@ -7,6 +7,7 @@ import random
 from atom_backfill.errors import (
     AtomError,
     BugError,
+    NeedsOperatorError,
     NeedsOwnerError,
     RetryLaterError,
     SignInNeededError,
@@ -15,7 +16,7 @@ from atom_backfill.errors import (
 from atom_backfill.jobs.job import Again, FailJob, Outcome, Quarantine
 
 ATTEMPTS = 10
-"""Failures without progress before a chunk is quarantined: about a quarter of an hour of trying."""
+"""Failures without progress before a chunk is quarantined, or its job fails: about a quarter of an hour of trying."""
 ATTEMPTS_AT_A_BUG = 3
 LONGEST_WAIT = 300.0
 LONGEST_THROTTLE = 3600.0
@@ -32,6 +33,8 @@ def outcome_of(error: Exception, attempts: int, rng: random.Random) -> Outcome:
             return Again(_bounded(error.after or 0.0), code, words, counts=False)
         case RetryLaterError() if attempts + 1 < ATTEMPTS:
             return Again(_bounded(max(error.after or 0.0, _backoff(attempts, rng))), code, words, counts=True)
+        case NeedsOperatorError() if attempts + 1 < ATTEMPTS:
+            return Again(_backoff(attempts, rng), code, words, counts=True)
         case NeedsOwnerError():
             return FailJob(code, words, sign_in=isinstance(error, SignInNeededError))
         case AtomError() if not isinstance(error, BugError):

@@ -16,7 +16,15 @@ from structlog.testing import capture_logs
 
 from atom_backfill.clock import Clock, SystemClock
 from atom_backfill.db.renewal import RenewalConnection
-from atom_backfill.errors import BugError, LeaseLost, NeedsOwnerError, NotFoundError, RetryLaterError, SignInNeededError
+from atom_backfill.errors import (
+    BugError,
+    LeaseLost,
+    NeedsOperatorError,
+    NeedsOwnerError,
+    NotFoundError,
+    RetryLaterError,
+    SignInNeededError,
+)
 from atom_backfill.jobs.heartbeat import Heartbeat
 from atom_backfill.jobs.job import Done, Lane, Lease, Outcome, Yielded
 from atom_backfill.jobs.ports import JobStore, Watch
@@ -160,7 +168,8 @@ async def test_no_more_chunks_run_at_once_than_the_worker_has_room_for(world: Wo
     [
         (RetryLaterError("away", "It is away."), "ready", "running", "away"),
         (NotFoundError("gone", "It is gone."), "quarantined", "completed", "gone"),
-        (NeedsOwnerError("disk_full", "Free some space."), "ready", "failed", "disk_full"),
+        (NeedsOwnerError("access_denied", "Add a permission."), "ready", "failed", "access_denied"),
+        (NeedsOperatorError("disk_full", "Free some space."), "ready", "running", "disk_full"),
         (SignInNeededError("expired", "Sign in again."), "ready", "failed", "expired"),
         (BugError("odd", "Odd."), "ready", "running", "odd"),
         (ZeroDivisionError("the text of a mail"), "ready", "running", "bug"),
@@ -354,7 +363,7 @@ async def test_claims_that_fail_are_tried_again(world: World) -> None:
 @pytest.mark.parametrize("code", ["database_read_only", "database_host_unknown", "disk_full"])
 async def test_claims_that_only_an_operator_can_mend_are_said_once_and_waited_out(world: World, code: str) -> None:
     await world.job(tenant := await world.tenant(), world.account(tenant))
-    errors = [NeedsOwnerError(code, "See to it.") for _ in range(5)]
+    errors = [NeedsOperatorError(code, "See to it.") for _ in range(5)]
     scene = draining(world, done, store=Unclaiming(world, errors), options={"poll_s": 0.001})
     with capture_logs() as logs:
         await scene.drain()
@@ -365,7 +374,7 @@ async def test_claims_that_only_an_operator_can_mend_are_said_once_and_waited_ou
 
 async def test_the_longer_claims_fail_the_longer_a_worker_waits_and_no_longer_than_half_a_minute(world: World) -> None:
     await world.job(tenant := await world.tenant(), world.account(tenant))
-    errors = [NeedsOwnerError("disk_full", "Free some space.") for _ in range(8)]
+    errors = [NeedsOperatorError("disk_full", "Free some space.") for _ in range(8)]
     clock = SkippingClock()
     store = Unclaiming(world, errors, clock)
     scene = draining(world, done, store=store, clock=clock, options={"poll_s": 2.0, "concurrency": 1})

@@ -10,7 +10,7 @@ import pytest
 from psycopg import errors
 
 from atom_backfill.db.faults import RowRefusedError, translate, translate_connecting, translated
-from atom_backfill.errors import AtomError, BugError, NeedsOwnerError, RetryLaterError
+from atom_backfill.errors import AtomError, BugError, NeedsOperatorError, RetryLaterError
 
 ALL = [
     each
@@ -52,16 +52,16 @@ def test_every_error_has_a_verdict(kind: type[psycopg.Error]) -> None:
         (errors.StringDataRightTruncation, RowRefusedError, "row_refused"),
         (errors.ProgramLimitExceeded, RowRefusedError, "row_too_big"),
         (psycopg.DataError, RowRefusedError, "row_refused"),
-        (errors.DiskFull, NeedsOwnerError, "disk_full"),
-        (errors.OutOfMemory, NeedsOwnerError, "database_resources"),
-        (errors.ReadOnlySqlTransaction, NeedsOwnerError, "database_read_only"),
-        (errors.InsufficientPrivilege, NeedsOwnerError, "database_privilege"),
-        (errors.InvalidPassword, NeedsOwnerError, "database_login_refused"),
-        (errors.InvalidCatalogName, NeedsOwnerError, "database_missing"),
-        (errors.DatabaseDropped, NeedsOwnerError, "database_missing"),
-        (errors.DataCorrupted, NeedsOwnerError, "database_corrupted"),
-        (errors.IoError, NeedsOwnerError, "database_storage"),
-        (errors.DuplicatePreparedStatement, NeedsOwnerError, "database_pooler"),
+        (errors.DiskFull, NeedsOperatorError, "disk_full"),
+        (errors.OutOfMemory, NeedsOperatorError, "database_resources"),
+        (errors.ReadOnlySqlTransaction, NeedsOperatorError, "database_read_only"),
+        (errors.InsufficientPrivilege, NeedsOperatorError, "database_privilege"),
+        (errors.InvalidPassword, NeedsOperatorError, "database_login_refused"),
+        (errors.InvalidCatalogName, NeedsOperatorError, "database_missing"),
+        (errors.DatabaseDropped, NeedsOperatorError, "database_missing"),
+        (errors.DataCorrupted, NeedsOperatorError, "database_corrupted"),
+        (errors.IoError, NeedsOperatorError, "database_storage"),
+        (errors.DuplicatePreparedStatement, NeedsOperatorError, "database_pooler"),
         (errors.UndefinedTable, BugError, "database_misused"),
         (errors.SyntaxError, BugError, "database_misused"),
         (errors.InFailedSqlTransaction, BugError, "database_misused"),
@@ -92,12 +92,12 @@ def test_a_lone_surrogate_is_a_refused_row_and_other_errors_pass() -> None:
 @pytest.mark.parametrize(
     ("text", "expected", "code"),
     [
-        ('FATAL:  password authentication failed for user "x"', NeedsOwnerError, "database_login_refused"),
-        ('FATAL:  role "x" does not exist', NeedsOwnerError, "database_login_refused"),
-        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', NeedsOwnerError, "database_login_refused"),
-        ('FATAL:  database "x" does not exist', NeedsOwnerError, "database_missing"),
+        ('FATAL:  password authentication failed for user "x"', NeedsOperatorError, "database_login_refused"),
+        ('FATAL:  role "x" does not exist', NeedsOperatorError, "database_login_refused"),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', NeedsOperatorError, "database_login_refused"),
+        ('FATAL:  database "x" does not exist', NeedsOperatorError, "database_missing"),
         ('FATAL:  database "x" is not currently accepting connections', RetryLaterError, "database_unavailable"),
-        ("failed to resolve host 'db.test': Name or service not known", NeedsOwnerError, "database_host_unknown"),
+        ("failed to resolve host 'db.test': Name or service not known", NeedsOperatorError, "database_host_unknown"),
         (
             "failed to resolve host 'db.test': Temporary failure in name resolution",
             RetryLaterError,

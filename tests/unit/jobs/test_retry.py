@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from atom_backfill.errors import (
     AtomError,
     BugError,
+    NeedsOperatorError,
     NeedsOwnerError,
     NotFoundError,
     RefusedError,
@@ -48,7 +49,8 @@ ERRORS: dict[type[AtomError], Callable[[], AtomError]] = {
     RetryLaterError: lambda: RetryLaterError("away", "Away."),
     ThrottledError: lambda: ThrottledError("throttled", "Wait.", after=7.0),
     SkipItemError: lambda: SkipItemError("bad_item", "Bad."),
-    NeedsOwnerError: lambda: NeedsOwnerError("disk_full", "Full."),
+    NeedsOwnerError: lambda: NeedsOwnerError("access_denied", "Denied."),
+    NeedsOperatorError: lambda: NeedsOperatorError("disk_full", "Full."),
     SignInNeededError: lambda: SignInNeededError("expired", "Expired."),
     NotFoundError: lambda: NotFoundError("gone", "Gone."),
     RefusedError: lambda: RefusedError("refused", "Refused."),
@@ -59,10 +61,17 @@ FIRST = {
     RetryLaterError: Again,
     ThrottledError: Again,
     NeedsOwnerError: FailJob,
+    NeedsOperatorError: Again,
     SignInNeededError: FailJob,
     BugError: Again,
 }
-LAST = {RetryLaterError: Quarantine, ThrottledError: Again, NeedsOwnerError: FailJob, SignInNeededError: FailJob}
+LAST = {
+    RetryLaterError: Quarantine,
+    ThrottledError: Again,
+    NeedsOwnerError: FailJob,
+    NeedsOperatorError: FailJob,
+    SignInNeededError: FailJob,
+}
 
 
 def test_every_class_of_the_taxonomy_is_tried() -> None:
@@ -107,6 +116,14 @@ def test_a_chunk_is_tried_for_about_a_quarter_of_an_hour_before_it_is_given_up()
         outcomes = [outcome_of(RetryLaterError("away", "Away."), n, rng) for n in range(ATTEMPTS)]
         assert [type(outcome) for outcome in outcomes] == [Again] * (ATTEMPTS - 1) + [Quarantine]
         assert 800 <= sum(outcome.after for outcome in outcomes if isinstance(outcome, Again)) <= 1020
+
+
+def test_what_an_operator_has_to_mend_is_waited_for_as_long_and_then_fails_the_job() -> None:
+    """A failover, a DNS blip or a disk that was full for a minute end no job."""
+    outcomes = [outcome_of(NeedsOperatorError("disk_full", "Full."), n, RNG) for n in range(ATTEMPTS)]
+    assert [type(outcome) for outcome in outcomes] == [Again] * (ATTEMPTS - 1) + [FailJob]
+    assert sum(outcome.after for outcome in outcomes if isinstance(outcome, Again)) >= 800
+    assert all(outcome.counts for outcome in outcomes if isinstance(outcome, Again))
 
 
 def test_a_throttle_is_never_a_failure_and_never_endless() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from atom_backfill.db.named_sql import load_queries
-from atom_backfill.errors import NeedsOwnerError, RetryLaterError
+from atom_backfill.errors import NeedsOperatorError, RetryLaterError
 from atom_backfill.sources.ports import Window
 
 UNDATED = -(2**62)
@@ -72,7 +72,7 @@ class PlaceRow:
 
 
 class MailIndex:
-    """Reads the index. Raises RetryLaterError where it is busy, NeedsOwnerError where the disk does not let it be."""
+    """Reads the index. Raises RetryLaterError where it is busy, NeedsOperatorError where the disk refuses it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -148,7 +148,7 @@ class MailIndex:
         row = db.execute(SQL["folder_row"], {"folder_id": folder_id}).fetchone()
         return row[0] if row else None
 
-    def _sorted(self, error: sqlite3.Error) -> NeedsOwnerError | RetryLaterError:
+    def _sorted(self, error: sqlite3.Error) -> NeedsOperatorError | RetryLaterError:
         code = (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             for suffix in ("", "-wal", "-shm"):
@@ -157,7 +157,7 @@ class MailIndex:
                 "index_damaged", "The index of the local mail was damaged; it is made anew.", after=0
             )
         if code == sqlite3.SQLITE_FULL:
-            return NeedsOwnerError("disk_full", f"The disk of {self.path.parent} is full: make room and go on.")
+            return NeedsOperatorError("disk_full", f"The disk of {self.path.parent} is full: make room and go on.")
         if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
             return _unwritable(self.path)
         return RetryLaterError("index_busy", "The index of the local mail is in use.", detail=type(error).__name__)
@@ -188,8 +188,8 @@ def _row(row: sqlite3.Row, folder_id: str) -> Row:
     return Row(key, row["path"], row["start"], row["length"], bool(row["quoted"]), row["problem"], folder_id)
 
 
-def _unwritable(path: Path) -> NeedsOwnerError:
-    return NeedsOwnerError(
+def _unwritable(path: Path) -> NeedsOperatorError:
+    return NeedsOperatorError(
         "cache_unwritable",
         f"The folder {path.parent} cannot be written: give this user the right to, or set ATOM_HOME.",
     )
