@@ -164,5 +164,5 @@ def _refused(reason: str) -> NeedsOwnerError:
     return NeedsOwnerError(
         "vault_refused",
         f"A stored secret cannot be opened: {reason}. Restore the master key, or enter the secret again "
-        "(connect, key set).",
+        "with `connect`.",
     )

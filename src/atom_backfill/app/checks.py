@@ -23,6 +23,8 @@ from atom_backfill.db.roles import operator_login, roles_ready, roles_sql
 from atom_backfill.errors import AtomError
 from atom_backfill.http import HttpClient
 from atom_backfill.jobs.job import AccountId
+from atom_backfill.memory.upkeep import loss
+from atom_backfill.search.postgres import PostgresReach
 from atom_backfill.settings import Settings
 from atom_backfill.sources.postgres import TOKEN_CACHE
 
@@ -188,12 +190,15 @@ async def _vault(app: App) -> Check:
 
 
 async def _memory(app: App, tenants: list[Tenancy]) -> Check:
-    """Open each tenant's memory that is there, and see that a new one could be made."""
+    """Open each tenant's memory that is there, compare it with the record, and see that a new one could be made."""
     uri, opened = app.settings.memory_uri, 0
     for tenancy in tenants:
-        if "://" in uri or await asyncio.to_thread(Path(uri, str(tenancy.id)).is_dir):
-            await (await app.memories.index(tenancy.id)).condition()
+        recorded, remembered = (await PostgresReach(app.database, tenancy.id).coverage(None)).messages, 0
+        if await app.memories.is_made(tenancy.id):
+            remembered = await (await app.memories.index(tenancy.id)).messages(None)
             opened += 1
+        if lost := loss(recorded - remembered):
+            return Check("memory", "fail", f"{uri}, of tenant {tenancy.name}", lost)
     if "://" not in uri and not await asyncio.to_thread(lambda: os.access(_existing(Path(uri)), os.W_OK | os.X_OK)):
         return Check("memory", "fail", f"{uri} cannot be written", "give it to this user, or set ATOM_MEMORY_URI")
     return Check("memory", "ok", f"{uri}, of {opened} tenants")

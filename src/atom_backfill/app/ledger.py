@@ -18,7 +18,7 @@ Open = Callable[[Account], Awaitable[MailSource]]
 async def balance(tenancy: Tenancy, accounts: Sequence[Account], open_source: Open) -> dict[str, Any]:
     """Return the ledger of accounts as scripts read it; memory and graph are the whole tenant's.
 
-    It balances when no folder has a difference and no message with new text is without passages.
+    It balances when no folder has a difference and the memory has every passage of every message.
     """
     record = PostgresBalance(tenancy.app.database, tenancy.id)
     as_of = tenancy.app.outside.clock.now()
@@ -27,16 +27,18 @@ async def balance(tenancy: Tenancy, accounts: Sequence[Account], open_source: Op
         about = {"account_id": account.account_id, "address": account.address}
         lines = await balance_account(await open_source(account), record, account.account_id)
         folders += [line_document(line, about) for line in lines]
-    messages, with_text = await record.count_messages()
+    messages, passages = await record.count_messages()
     remembered = await tally(await tenancy.app.memories.index(tenancy.id), record.generations)
+    whole = remembered.messages >= messages and remembered.passages >= passages  # more: a job went on meanwhile
     return {
-        "balanced": not any(folder["difference"] for folder in folders) and remembered.messages >= with_text,
+        "balanced": whole and not any(folder["difference"] for folder in folders),
         "as_of": as_of,
         "folders": folders,
         "memory": {
             "messages": messages,
             "with_passages": remembered.messages,
             "passages": remembered.passages,
+            "missing": max(0, passages - remembered.passages),
             "orphans": remembered.orphans,
         },
         "graph": {"units": 0, "done": 0, "failed": 0, "waiting": 0},

@@ -58,6 +58,11 @@ class Memories:
                 )
             return self._indexes[tenant]
 
+    async def is_made(self, tenant: TenantId) -> bool:
+        """Tell whether the tenant has passages, without making any."""
+        lance = await asyncio.to_thread(import_module, "atom_backfill.memory.lance")
+        return cast(bool, await lance.is_made(self._settings.memory_uri, tenant))
+
     def opened(self) -> tuple[TenantId, ...]:
         """Return the tenants whose memory this process has open."""
         return tuple(self._indexes)

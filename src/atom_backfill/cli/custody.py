@@ -8,8 +8,7 @@ import click
 
 from atom_backfill.cli.command import Invocation, command
 from atom_backfill.cli.render import answer, line, note, shown, table
-from atom_backfill.cli.session import patient_source, with_tenancy
-from atom_backfill.errors import UsageError
+from atom_backfill.cli.session import connected, patient_source, with_tenancy
 
 if TYPE_CHECKING:
     from atom_backfill.app.core import Tenancy
@@ -31,16 +30,13 @@ def balance(call: Invocation, account: str | None) -> int:
         from atom_backfill.app.ledger import balance
         from atom_backfill.sources.accounts import find_account
 
-        known = [each for each in await tenancy.accounts.list() if each.status != "disconnected"]
-        accounts = [await find_account(tenancy.accounts, account)] if account else known
-        if not accounts:
-            raise UsageError("no_accounts", "No mailbox is connected: see `atom-backfill connect --help`.")
+        accounts = [await find_account(tenancy.accounts, account)] if account else await connected(tenancy)
         return await balance(tenancy, accounts, lambda each: patient_source(tenancy, each))
 
     ledger = with_tenancy(call, run)
     answer(call, ledger, lambda: show_ledger(ledger))
     if not ledger["balanced"] and not call.json:
-        note("Something is unaccounted for: is a job at work (`jobs`)? Else `start ACCOUNT` reads what is missing.")
+        _say_why(ledger)
     return 0 if ledger["balanced"] else 1
 
 
@@ -69,6 +65,15 @@ def show_ledger(ledger: Document) -> None:
     passages, messages, orphans = (ledger["memory"][name] for name in ("passages", "with_passages", "orphans"))
     line(f"Memory: {passages:,} passages of {messages:,} messages; {orphans:,} orphans.")
     line("It balances." if ledger["balanced"] else "It does not balance.")
+
+
+def _say_why(ledger: Document) -> None:
+    from atom_backfill.memory.upkeep import loss
+
+    if any(folder["difference"] for folder in ledger["folders"]):
+        note("Something is unaccounted for: is a job at work (`jobs`)? Else `start ACCOUNT` reads what is missing.")
+    if missing := ledger["memory"]["missing"]:
+        note(loss(missing, "passages"))
 
 
 COMMANDS = (balance,)

@@ -118,6 +118,10 @@ def _note_coverage(found: Document) -> None:
         note("No mail has been read yet: atom-backfill start --help")
         return
     reach = f"mail from {coverage['from']:%Y-%m-%d} to {coverage['to']:%Y-%m-%d}"
+    if coverage["missing"]:
+        from atom_backfill.memory.upkeep import loss
+
+        note(loss(coverage["missing"]))
     note(f"Searched {reach} in {found['took_ms']} ms{'' if coverage['complete'] else '; not everything is read yet'}.")
 
 

@@ -34,10 +34,10 @@ class PostgresBalance:
         return [JobRange(row["start"], row["end"], tuple(row["folders"])) for row in rows]
 
     async def count_messages(self) -> tuple[int, int]:
-        """Count the tenant's messages, and those that must have passages."""
+        """Count the tenant's messages, and the passages that the memory must have of them."""
         async with self._database.transaction(Work(self._tenant)) as tx:
             row = await tx.fetch_one(SQL["count_messages"], {"tenant": self._tenant})
-        return (row["messages"], row["with_text"]) if row else (0, 0)
+        return (row["messages"], row["passages"]) if row else (0, 0)
 
     async def generations(self, ids: Sequence[UUID]) -> dict[UUID, str]:
         """Return the current generation of messages; those that the record does not know are left out."""

@@ -15,8 +15,9 @@ WHERE tenant_id = %(tenant)s AND account_id = %(account)s
 ORDER BY created_at;
 
 -- name: count_messages
--- The record, and how much of it must have passages: all with new text.
-SELECT count(*) AS messages, count(*) FILTER (WHERE passages > 0) AS with_text FROM messages WHERE tenant_id = %(tenant)s;
+-- The record, and the rows that the memory must have of it: a message without new text has one all the same.
+SELECT count(*) AS messages, coalesce(sum(greatest(passages, 1)), 0)::bigint AS passages
+FROM messages WHERE tenant_id = %(tenant)s;
 
 -- name: read_generations
 -- The generation of each message that search shows.

@@ -77,7 +77,7 @@ class OpenAIEmbedder:
     def _refusal(self, answer: Answer) -> AtomError:
         host = self._http.base.host
         if answer.status in (401, 403):
-            return SignInNeededError("key_rejected", f"{host} refuses the key; set it again with `key set`.")
+            return SignInNeededError("key_rejected", f"{host} refuses the key: set another ATOM_OPENAI_API_KEY.")
         if answer.status == 429 and b"insufficient_quota" in answer.body:
             return NeedsOwnerError("quota_used_up", f"The account behind the key has no credit left at {host}.")
         if answer.status == 404:
@@ -111,7 +111,7 @@ def _rows(answer: Any, count: int) -> list[list[float]] | None:
         data = sorted(answer["data"], key=lambda item: int(item["index"]))
         rows = [[float(number) for number in item["embedding"]] for item in data]
         indexes = [item["index"] for item in data]
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, OverflowError):
         return None
     return rows if indexes == list(range(count)) and all(len(row) == len(rows[0]) > 0 for row in rows) else None
 

@@ -52,6 +52,7 @@ SCAN_ROWS = 1000
 INDEX_CACHE_BYTES = 64 * 2**20
 METADATA_CACHE_BYTES = 32 * 2**20
 
+_ANEW = "move its folder away and read the mailboxes again with `start ACCOUNT --again`"
 _HIT_COLUMNS = ["id", "message_id", "thread_id", "subject", "text", "start", "end", "generation"]
 
 
@@ -80,6 +81,15 @@ async def open_index(
         found = await table.schema()
     _refuse_mismatch(found, embedder_identity, dim)
     return LancePassages(table, dim)
+
+
+async def is_made(uri: str, tenant_id: UUID) -> bool:
+    """Tell whether a tenant has passages, without making any. Raises what `LancePassages` raises."""
+    folder = f"{uri.rstrip('/')}/{tenant_id}"
+    if "://" not in folder:
+        return await asyncio.to_thread(os.path.isdir, f"{folder}/{TABLE}.lance")
+    with _translated():
+        return TABLE in (await (await _connect(folder)).list_tables()).tables
 
 
 class LancePassages:
@@ -149,6 +159,12 @@ class LancePassages:
         files: int = stats["fragment_stats"]["num_fragments"]
         whole = rows // FRAGMENT_ROWS
         return Condition(rows, index.num_unindexed_rows if index else rows, max(0, files - whole))
+
+    async def messages(self, account: UUID | None) -> int:
+        """Count the messages, of one account or of all, that have rows; cheap. Rows of older generations count too."""
+        of_account = where(Filter(account_id=account))
+        with _translated():
+            return await self._table.count_rows(" AND ".join(filter(None, ("seq = 0", of_account))))
 
     async def entries(self) -> AsyncIterator[list[Entry]]:
         """Read all rows as of now, in no order, a bounded list at a time."""
@@ -225,13 +241,13 @@ def _refuse_mismatch(found: pa.Schema, embedder_identity: str, dim: int) -> None
     if metadata.get(b"atom.schema") != str(SCHEMA_VERSION).encode():
         raise NeedsOwnerError(
             "memory_version",
-            "This memory was made by another version of atom-backfill; `atom-backfill rebuild` makes it anew.",
+            f"This memory was made by another version of atom-backfill: install that again, or {_ANEW}.",
         )
     if made_by != embedder_identity or found.field("vector").type.list_size != dim:
         raise NeedsOwnerError(
             "embedder_mismatch",
-            f"This memory was made by the embedder {made_by}, but {embedder_identity} is set; "
-            "set the former again, or make the memory anew with `atom-backfill rebuild`.",
+            f"This memory was made by the embedder {made_by}, but {embedder_identity} is set: "
+            f"set the former again, or {_ANEW}.",
         )
 
 
@@ -336,6 +352,7 @@ def _known(words: str) -> AtomError | None:
     if says("not found", "no such file"):
         return NeedsOwnerError(
             "memory_lost",
-            "Files of this memory are missing; `atom-backfill rebuild` makes it anew from the database.",
+            "Files of this memory are missing: restore its folder from a backup, or move what is left of it away and "
+            "read the mailboxes again with `start ACCOUNT --again`.",
         )
     return None

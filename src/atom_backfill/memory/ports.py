@@ -143,6 +143,10 @@ class PassageIndex(Protocol):
         """Tell how much upkeep is needed; cheap."""
         ...
 
+    async def messages(self, account: UUID | None) -> int:
+        """Count the messages, of one account or of all, that have rows; cheap. Rows of older generations count too."""
+        ...
+
     def entries(self) -> AsyncIterator[list[Entry]]:
         """Read all rows as of now, in no order, a bounded list at a time."""
         ...

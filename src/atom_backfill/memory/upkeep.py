@@ -40,6 +40,16 @@ class Tally:
     orphans: int
 
 
+def loss(missing: int, what: str = "messages") -> str:
+    """Say that the memory lacks so much of the record, and the way out; "" where it lacks nothing."""
+    if missing <= 0:
+        return ""
+    return (
+        f"The memory lacks {missing:,} {what} of the record, so search does not find them: restore the memory's "
+        "folder from a backup, or read the mailboxes again with `start ACCOUNT --again`."
+    )
+
+
 async def upkeep(index: PassageIndex) -> UpkeepReport:
     """Fold new rows in if enough have gathered; doing it too often costs time, never a result."""
     before = await index.condition()

@@ -22,13 +22,16 @@ class KnownFolder:
 class Coverage:
     """How far the memory reaches: `start` and `end` are the dates of the oldest and the newest mail stored.
 
-    `complete`: everything that was asked for is there: each account's latest job is completed, and nothing of the
-    account is among the failures. While it is false, mail between the two dates may be missing.
+    `complete`: everything that was asked for is there: each account's latest job is completed, nothing of the account
+    is among the failures, and the memory has what the record has. While it is false, mail between the two dates may be
+    missing. `messages` are those of the record, `missing` those of them that the memory lacks.
     """
 
     start: datetime | None
     end: datetime | None
     complete: bool
+    messages: int
+    missing: int = 0
 
 
 class Headlines(Protocol):
@@ -51,5 +54,5 @@ class Reach(Protocol):
         ...
 
     async def coverage(self, account: UUID | None) -> Coverage:
-        """Tell how far the memory reaches."""
+        """Tell how far the record reaches."""
         ...

@@ -26,8 +26,8 @@ class PostgresReach:
             return await tx.fetch_all(SQL["list_folders"], keys, row=KnownFolder)
 
     async def coverage(self, account: UUID | None) -> Coverage:
-        """Tell how far the memory reaches."""
+        """Tell how far the record reaches."""
         async with self._database.transaction(Work(self._tenant)) as tx:
             keys = {"tenant": self._tenant, "account": account}
             found = await tx.fetch_one(SQL["read_coverage"], keys, row=Coverage)
-        return found or Coverage(None, None, complete=False)
+        return found or Coverage(None, None, complete=False, messages=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -50,7 +50,8 @@ class Answer:
 
     def document(self) -> dict[str, Any]:
         """Return the answer as scripts read it."""
-        coverage = {"from": self.coverage.start, "to": self.coverage.end, "complete": self.coverage.complete}
+        reach = self.coverage
+        coverage = {"from": reach.start, "to": reach.end, "complete": reach.complete, "missing": reach.missing}
         return {"results": list(self.results), "coverage": coverage, "took_ms": round(self.seconds * 1000)}
 
 
@@ -73,9 +74,15 @@ class Searcher:
         if question.mode != "text":
             vector = (await (await self.embedder()).embed([text]))[0]
         ranked, headlines = await self._ranked(question, text, vector, narrowed)
-        coverage = await self.reach.coverage(question.account_id)
+        coverage = await self._coverage(question.account_id)
         results = tuple(_result(each, headlines[each.message_id], text) for each in ranked)
         return Answer(results, coverage, self.monotonic() - began)
+
+    async def _coverage(self, account: UUID | None) -> Coverage:
+        """Compare record and memory; in this order, since a page is in the memory before it is in the record."""
+        coverage = await self.reach.coverage(account)
+        missing = max(0, coverage.messages - await self.index.messages(account))
+        return replace(coverage, complete=coverage.complete and not missing, missing=missing)
 
     async def _filter(self, question: Question) -> Filter:
         folder_ids: Sequence[str] = ()

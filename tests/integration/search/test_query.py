@@ -227,7 +227,7 @@ async def test_nothing_read_covers_nothing(office: Office, world: World) -> None
 async def test_the_document_has_the_public_fields(office: Office) -> None:
     document = (await answer(office, "lease")).document()
     assert document.keys() == {"results", "coverage", "took_ms"}
-    assert document["coverage"].keys() == {"from", "to", "complete"}
+    assert document["coverage"].keys() == {"from", "to", "complete", "missing"}
     assert document["results"][0].keys() >= {
         "message_id", "source_id", "thread_id", "subject", "from", "received_at", "snippet", "score", "why", "web_link",
         "folders", "account_id",

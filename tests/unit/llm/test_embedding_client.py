@@ -76,6 +76,7 @@ async def test_identity_is_host_and_model_and_the_dimension_can_be_asked(embedde
         (200, vectors([0.0] * 32), RetryLaterError, "bad_answer"),
         (200, b'{"data":[{"index":0,"embedding":["x"]}]}', RetryLaterError, "bad_answer"),
         (200, b'{"data":[{"index":0,"embedding":[NaN]}]}', RetryLaterError, "bad_answer"),
+        (200, b'{"data":[{"index":0,"embedding":[1' + b"0" * 400 + b"]}]}", RetryLaterError, "bad_answer"),
         (200, vectors([1.0] * 31), NeedsOwnerError, "embedding_dim"),
     ],
 )
