@@ -24,6 +24,7 @@ from atom_backfill.sources.outlook.auth import (
     sign_in_with_device_code,
     sign_in_with_secret,
 )
+from atom_backfill.sources.ports import CachedTokens
 from fakes.skipping_clock import SkippingClock
 from graph_world import SECRET, GraphWorld, Json, a_folder, a_graph_message, graph_world, outlook, write_mailbox
 
@@ -233,6 +234,60 @@ async def test_a_person_stays_signed_in_by_the_newest_refresh_token(tmp_path: Pa
                 token = await worker.tokens.renew(await worker.tokens.token(), None)
         assert token
         assert (await cache.load()).version == 5
+
+
+class Watched(MemoryTokenCache):
+    """Tells when a renewal has begun."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.begun = asyncio.Event()
+
+    @asynccontextmanager
+    async def refreshing(self) -> AsyncIterator[CachedTokens]:
+        async with super().refreshing() as cached:
+            self.begun.set()
+            yield cached
+
+
+async def test_a_renewal_whose_worker_is_stopped_meanwhile_keeps_the_newest_refresh_token(tmp_path: Path) -> None:
+    async with world(tmp_path, quirks={"strict_rotation": True}) as found:
+        cache = Watched((await with_code(found)).cache)
+        async with outlook(found, credentials=PERSON, cache=cache) as stopped:
+            token = await stopped.tokens.token()
+            cache.begun.clear()
+            found.script({"on": "token", "kind": "slow", "seconds": 0.3, "every": 1})
+            asked = len(found.requests("token"))
+            renewing = asyncio.create_task(stopped.tokens.renew(token, None))
+            async with asyncio.timeout(10):
+                await cache.begun.wait()
+                renewing.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await renewing
+                while len(found.requests("token")) == asked:  # noqa: ASYNC110 - the service's journal is what tells
+                    await asyncio.sleep(0.001)
+        async with outlook(found, credentials=PERSON, cache=cache) as worker:
+            assert await worker.tokens.renew(await worker.tokens.token(), None)
+
+
+async def test_a_refresh_token_that_could_not_be_stored_is_used_and_stored_next_time(tmp_path: Path) -> None:
+    """The database goes away between the service's answer and the store."""
+    async with world(tmp_path, quirks={"strict_rotation": True}) as found:
+        cache = MemoryTokenCache((await with_code(found)).cache)
+        async with outlook(found, credentials=PERSON, cache=cache) as worker:
+            token = await worker.tokens.token()
+            store, cache.store = cache.store, _away  # type: ignore[method-assign]
+            with pytest.raises(RetryLaterError):
+                await worker.tokens.renew(token, None)
+            cache.store = store  # type: ignore[method-assign]
+            renewed = await worker.tokens.renew(token, None)
+            assert renewed != token
+        async with outlook(found, credentials=PERSON, cache=cache) as later:
+            assert await later.tokens.renew(renewed, None)
+
+
+async def _away(text: str, *, version: int) -> bool:
+    raise RetryLaterError("database_unavailable", "It is away.")
 
 
 async def test_a_revoked_sign_in_needs_the_owner(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -34,6 +34,8 @@ GRAPH_HOSTS = frozenset(
 )
 MARGIN_SECONDS = 300.0
 LONGEST_CODE_SECONDS = 1800.0
+LAST_ANSWER_SECONDS = 10.0
+"""For which a renewal is still waited for after whoever wanted it was cancelled."""
 
 _MANY_TENANTS = frozenset({"common", "organizations", "consumers"})
 _MISREAD = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)
@@ -117,6 +119,7 @@ class OutlookTokens:
         self._discovered: dict[str, Any] = {}
         self._token = ""
         self._good_until = 0.0
+        self._unstored: CachedTokens | None = None
 
     @property
     def delegated(self) -> bool:
@@ -142,13 +145,34 @@ class OutlookTokens:
             if self._is_good(refused):
                 return
             async with self._cache.refreshing() as cached:
-                session = _Session(self._http, self._clock, self._credentials, cached.text, self._discovered)
-                result = await session.run(lambda app: _acquire(app, self._scopes, refused, claims))
-                if (text := session.changed_cache()) is not None:
-                    await self._cache.store(text, version=cached.version)
-            self._token = result["access_token"]
-            life = _seconds(result.get("expires_in"), 3600.0)
-            self._good_until = self._clock.monotonic() + max(life - MARGIN_SECONDS, life / 2)
+                await _to_its_end(self._ask(cached, refused, claims))
+
+    async def _ask(self, cached: CachedTokens, refused: str, claims: str | None) -> None:
+        """Get a token and store what came with it: the only refresh token, maybe, that still works."""
+        newest = cached
+        if self._unstored is not None and self._unstored.version == cached.version:
+            newest = self._unstored
+        session = _Session(self._http, self._clock, self._credentials, newest.text, self._discovered)
+        result = await session.run(lambda app: _acquire(app, self._scopes, refused, claims))
+        text = session.changed_cache() or newest.text
+        if text != cached.text:
+            self._unstored = CachedTokens(text, cached.version)
+            await self._cache.store(text, version=cached.version)
+        self._unstored = None
+        self._token = result["access_token"]
+        life = _seconds(result.get("expires_in"), 3600.0)
+        self._good_until = self._clock.monotonic() + max(life - MARGIN_SECONDS, life / 2)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await work whose result must not be lost: a cancellation takes effect when it is done, or after a while."""
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=LAST_ANSWER_SECONDS)
+        raise
 
 
 async def sign_in_with_secret(
