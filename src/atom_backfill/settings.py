@@ -12,7 +12,7 @@ from typing import Any
 from dotenv import dotenv_values
 from platformdirs import user_data_path
 
-from atom_backfill.errors import UsageError
+from atom_backfill.errors import NeedsOwnerError, UsageError
 from atom_backfill.http import parse_base
 
 
@@ -72,20 +72,19 @@ def load_settings(environment: Mapping[str, str], folder: Path) -> tuple[Setting
     mistakes: list[str] = []
     dotenv = _read_dotenv(folder / ".env", mistakes)
     values: dict[str, Any] = {}
-    sources: list[Source] = []
-    for setting in SETTINGS:
-        text, origin = _lookup(setting, environment, dotenv)
+    found = {setting: _lookup(setting, environment, dotenv) for setting in SETTINGS}
+    for setting, (text, origin) in found.items():
         try:
             values[_field(setting.variable)] = setting.read(text)
         except ValueError as error:
             mistakes.append(f"{setting.variable}: {error} (from {origin})")
-        sources.append(Source(setting, "•••" if setting.secret and text else _without_password(text), origin))
     mistakes += _mistyped({*environment, *dotenv})
     if values.get("direct_url") and not values.get("database_url"):
         mistakes.append("ATOM_DIRECT_URL: it is of no use without DATABASE_URL; set both, or neither")
     if mistakes:
         raise UsageError("bad_settings", "The settings do not work:\n  " + "\n  ".join(mistakes))
     values["memory_uri"] = values["memory_uri"] or str(values["home"] / "memory")
+    sources = (Source(each, _told(each, text, values), origin) for each, (text, origin) in found.items())
     return Settings(**{each.name: values[each.name] for each in fields(Settings)}), tuple(sources)
 
 
@@ -104,6 +103,13 @@ def _lookup(setting: Setting, environment: Mapping[str, str], dotenv: Mapping[st
     if dotenv.get(setting.variable):
         return dotenv[setting.variable], ".env"
     return setting.default, "default"
+
+
+def _told(setting: Setting, text: str, values: Mapping[str, Any]) -> str:
+    """Write a setting's present value; where none was given, what that comes to, such as the home of this platform."""
+    if setting.secret:
+        return "•••" if text else ""
+    return _without_password(text or str(values[_field(setting.variable)] or ""))
 
 
 def _mistyped(names: Iterable[str]) -> list[str]:
@@ -145,6 +151,18 @@ def _memory(text: str) -> str:
 
 def _optional(text: str) -> str | None:
     return text or None
+
+
+def _master_key(text: str) -> str | None:
+    if not text:
+        return None
+    from atom_backfill.access.vault import parse_master_key  # it loads a library of ciphers
+
+    try:
+        parse_master_key(text)
+    except NeedsOwnerError:
+        raise ValueError("must be 32 bytes in base64, as `head -c 32 /dev/urandom | base64` makes them") from None
+    return text
 
 
 def _database(text: str) -> str | None:
@@ -197,7 +215,7 @@ SETTINGS: tuple[Setting, ...] = (
         "ATOM_MASTER_KEY",
         "Key of the vault, 32 bytes in base64; unset: a file in the home.",
         "",
-        _optional,
+        _master_key,
         secret=True,
     ),
     Setting("ATOM_GRAPH_BASE_URL", "Microsoft Graph.", "https://graph.microsoft.com/v1.0", _endpoint),

@@ -7,6 +7,7 @@ without its text, since libraries like to quote what they choked on; and what a 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import MutableMapping
@@ -23,7 +24,9 @@ def configure(log_format: Format, level: str = "info") -> None:
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), event_key="event", timestamp_key="ts")
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"), event_key="event", timestamp_key="ts"
+        )
     )
     structlog.configure(
         processors=[

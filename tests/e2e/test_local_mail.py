@@ -74,7 +74,8 @@ def test_a_search_shows_the_mail_that_answers(home: Home) -> None:
     assert best["folders"] in (["Inbox"], ["Inbox", "Projects/Atlas"])
     assert "4,200 a month" in best["snippet"]
     assert best["web_link"] is None
-    assert found["coverage"] == {"from": "2024-03-01T09:00:00Z", "to": "2024-03-10T09:00:00Z", "complete": False}
+    reach = {"from": "2024-03-01T09:00:00Z", "to": "2024-03-10T09:00:00Z"}
+    assert found["coverage"] == {**reach, "complete": False, "missing": 0}
     people = home.call("search", "what does the workshop cost")
     assert best["subject"] in people.out
     assert "not everything is read yet" in people.err
@@ -130,7 +131,7 @@ def test_the_ledger_balances(home: Home) -> None:
     assert (folders["Inbox"]["at_source"], folders["Inbox"]["failed"]) == (11, 1)
     assert folders["Inbox"].keys() >= {"folder", "at_source", "stored", "failed", "excluded", "difference"}
     assert sum(row["excluded"]["duplicate"] for row in ledger["folders"]) == 1
-    assert ledger["memory"] == {"messages": 20, "with_passages": 20, "passages": 20, "orphans": 0}
+    assert ledger["memory"] == {"messages": 20, "with_passages": 20, "passages": 20, "orphans": 0, "missing": 0}
     assert ledger["graph"].keys() == {"units", "done", "failed", "waiting"}
     assert "It balances." in home.call("balance", ADDRESS).out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from atom_backfill.errors import UsageError
 from atom_backfill.settings import SETTINGS, Settings, Source, load_settings
 
 NOWHERE = Path("/nowhere")
+A_KEY = b64encode(bytes(32)).decode()
 
 
 def load(**environment: str) -> Settings:
@@ -112,7 +114,7 @@ def test_a_password_in_a_url_is_masked_wherever_it_stands(url: str, masked: str)
 
 
 def test_secrets_are_masked_and_in_no_repr() -> None:
-    secrets = {"ATOM_MASTER_KEY": "hunter2", "ATOM_OPENAI_API_KEY": "hunter2"}
+    secrets = {"ATOM_MASTER_KEY": A_KEY, "ATOM_OPENAI_API_KEY": "hunter2"}
     found = shown(**secrets)
     assert {found[name].value for name in secrets} == {"•••"}
     urls = {"DATABASE_URL": "postgresql://me:hunter2@db.test/x", "ATOM_DIRECT_URL": "postgresql://me:hunter2@db.test/x"}
@@ -157,3 +159,19 @@ def test_a_memory_that_is_neither_a_folder_nor_s3_is_refused(uri: str) -> None:
 
 def test_a_direct_url_alone_is_refused() -> None:
     assert "DATABASE_URL" in refusal(ATOM_DIRECT_URL="postgresql://db.test/atom")
+
+
+@pytest.mark.parametrize("key", ["hunter2", A_KEY[4:], A_KEY + A_KEY, "ключ"])
+def test_a_master_key_that_is_none_is_refused_at_start_and_not_repeated(key: str) -> None:
+    told = refusal(ATOM_MASTER_KEY=key)
+    assert "ATOM_MASTER_KEY: must be 32 bytes in base64" in told
+    assert key not in told
+    assert load(ATOM_MASTER_KEY=f" {A_KEY}\n").master_key
+
+
+def test_what_was_left_to_the_product_is_shown_as_it_is() -> None:
+    found = shown(ATOM_HOME="/srv/mail")
+    assert (found["ATOM_HOME"].value, found["ATOM_MEMORY_URI"].value) == ("/srv/mail", "/srv/mail/memory")
+    assert shown()["ATOM_HOME"].value.endswith("atom-backfill")
+    assert shown()["DATABASE_URL"].value == shown()["ATOM_MASTER_KEY"].value == ""
+    assert shown()["ATOM_THREADS"].value == "0"

@@ -12,7 +12,7 @@ import click
 
 from atom_backfill.cli.arguments import MOMENT
 from atom_backfill.cli.command import Invocation, command, group
-from atom_backfill.cli.render import answer, duration, line, note, pairs, shown, table
+from atom_backfill.cli.render import answer, duration, handle, line, note, pairs, shown, table
 from atom_backfill.cli.session import patient_source, tenancies, with_app, with_tenancy
 from atom_backfill.errors import UsageError
 
@@ -204,7 +204,7 @@ def _show_quote(quoted: dict[str, Any]) -> None:
     table(["YEAR", "MESSAGES"], years, right=[1])
     line()
     seconds, model = quoted["seconds"], quoted["llm"]
-    usd = "no price known" if model["usd"] is None else f"about ${model['usd']:.2f}"
+    usd = "no price known" if model["usd"] is None else _about(model["usd"])
     tokens = f"{model['calls']:,} calls, {model['input_tokens']:,} tokens in, {model['output_tokens']:,} out"
     pairs(
         [
@@ -216,13 +216,18 @@ def _show_quote(quoted: dict[str, Any]) -> None:
     )
 
 
+def _about(usd: float) -> str:
+    return f"about ${usd:.2f}" if usd >= 0.01 or not usd else "less than $0.01"
+
+
 def _show_accounts(found: list[dict[str, Any]], all_tenants: bool) -> None:
     if not found:
         note("No mailbox is connected yet: atom-backfill connect --help")
         return
-    names = ["account_id", "kind", "address", "status", "messages", *(["tenant"] if all_tenants else [])]
-    headings = ["ACCOUNT", "KIND", "ADDRESS", "STATUS", "MESSAGES", "TENANT"][: len(names)]
-    table(headings, [[account[name] for name in names] for account in found], right=[4])
+    names = ["kind", "address", "status", "messages", *(["tenant"] if all_tenants else [])]
+    headings = ["ACCOUNT", *map(str.upper, names)]
+    rows = [[handle(account["account_id"]), *(account[name] for name in names)] for account in found]
+    table(headings, rows, right=[4])
 
 
 COMMANDS = (connect, accounts, disconnect, estimate)

@@ -12,7 +12,7 @@ import click
 from atom_backfill.cli.arguments import LANE, USD
 from atom_backfill.cli.command import Invocation, command
 from atom_backfill.cli.jobs import show_job
-from atom_backfill.cli.render import answer, line, note, shown, table
+from atom_backfill.cli.render import answer, handle, line, note, shown, table
 from atom_backfill.cli.session import tenancies, with_app, with_tenancy
 from atom_backfill.errors import NotFoundError, UsageError
 
@@ -145,9 +145,10 @@ def _show_failures(found: list[Document]) -> None:
     if not found:
         note("There are no failures.")
         return
-    names = ("failure_id", "stage", "error_code", "attempts", "last_at", "error")
+    names = ("stage", "error_code", "attempts", "last_at", "error")
     headings = ["FAILURE", "STAGE", "CODE", "ATTEMPTS", "LAST TRIED", "WHY"]
-    table(headings, [[row[name] for name in names] for row in found], right=[3])
+    rows = [[handle(row["failure_id"]), *(row[name] for name in names)] for row in found]
+    table(headings, rows, right=[3])
 
 
 def _show_retry(done: Document) -> None:

@@ -11,7 +11,7 @@ import click
 
 from atom_backfill.cli.arguments import MOMENT, USD
 from atom_backfill.cli.command import Invocation, command
-from atom_backfill.cli.render import answer, duration, line, note, pairs, shown, table
+from atom_backfill.cli.render import answer, duration, handle, line, note, pairs, shown, table
 from atom_backfill.cli.session import connected, patient_source, tenancies, with_app, with_tenancy
 from atom_backfill.errors import AtomError, UsageError
 
@@ -241,21 +241,20 @@ def _show_jobs(found: list[Document]) -> None:
     if not found:
         note("There are no jobs: atom-backfill start --help")
         return
-    headings = ["JOB", "STATUS", "PHASE", "MESSAGES", "OF", "%", "FAILURES", "CREATED"]
+    headings = ["JOB", "STATUS", "PHASE", "MESSAGES", "%", "FAILURES", "CREATED"]
     rows = [
         [
-            job["job_id"],
+            handle(job["job_id"]),
             job["status"],
             job["phase"],
             job["ingest"]["messages_done"],
-            job["ingest"]["messages_total"],
             f"{job['ingest']['percent']:g}",
             job["failures"],
             job["created_at"],
         ]
         for job in found
     ]
-    table(headings, rows, right=[3, 4, 5, 6])
+    table(headings, rows, right=[3, 4, 5])
 
 
 def _show_started(made: list[Document]) -> None:

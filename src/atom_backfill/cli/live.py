@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -60,7 +61,7 @@ def display(*, as_json: bool, title: str) -> Iterator[Screen]:
     """Open the display that fits: JSON on stdout, a live one on a terminal's stderr, lines elsewhere."""
     if as_json:
         yield JsonLines()
-    elif sys.stderr.isatty():
+    elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         with _live() as live:
             yield LiveScreen(live, title)
     else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atom_backfill.cli.command import Invocation, command, group
-from atom_backfill.cli.render import answer, harmless, line, note, pairs, shown, table
+from atom_backfill.cli.render import answer, harmless, headline, line, note, pairs, shown, table
 from atom_backfill.cli.session import quiet_logs, run_async, settings_of, with_app
 
 if TYPE_CHECKING:
@@ -84,12 +84,7 @@ def settings(call: Invocation) -> None:
         }
         for source in sources
     ]
-    names = ("name", "value", "from", "meaning")
-    answer(
-        call,
-        {"settings": listed},
-        lambda: table([name.upper() for name in names], [[row[name] for name in names] for row in listed]),
-    )
+    answer(call, {"settings": listed}, lambda: _show_settings(listed))
 
 
 @group("tenant", "tenant create acme", "tenant list")
@@ -127,6 +122,13 @@ def list_(call: Invocation) -> None:
         {"tenants": [_tenant(each) for each in found]},
         lambda: table(["TENANT", "NAME"], [[each.id, each.name] for each in found]),
     )
+
+
+def _show_settings(listed: list[dict[str, Any]]) -> None:
+    for row in listed:
+        headline(f"{row['name']} = {shown(row['value'])}" if row["value"] else f"{row['name']} is not set")
+        origin = "the default" if row["from"] == "default" else f"{row['from']}; default: {row['default'] or 'not set'}"
+        line(f"    {row['meaning']} ({origin})")
 
 
 def _show_checks(checks: list[dict[str, Any]]) -> None:

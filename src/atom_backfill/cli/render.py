@@ -23,6 +23,11 @@ from atom_backfill.errors import NeedsOwnerError
 NOTHING = "–"
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _NO_TERMINAL_WIDTH = 10_000
+_GAP = 2
+_NARROWEST = 24
+"""Characters to which a column may be folded; below that no word fits."""
+_HANDLE = 8
+"""Of 32 digits: a tenant would need thousands of jobs for two that begin alike, and then it is told."""
 
 
 def answer(call: Invocation, document: Mapping[str, Any], show: Callable[[], None]) -> None:
@@ -49,8 +54,7 @@ def line(text: str = "") -> None:
 
 def headline(text: str) -> None:
     """Print a line that stands out on a terminal."""
-    plain = not sys.stdout.isatty() or "NO_COLOR" in os.environ
-    line(text if plain else f"\x1b[1m{text}\x1b[0m")
+    line(f"\x1b[1m{text}\x1b[0m" if _styled() else text)
 
 
 def flush() -> None:
@@ -67,22 +71,25 @@ def note(text: str) -> None:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[int] = ()) -> None:
-    """Print a table; columns in `right` are numbers. On a terminal long cells are cut, elsewhere nothing is."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """Print a table; columns in `right` are numbers. Nothing is ever cut.
 
-    terminal = sys.stdout.isatty()
-    shape = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for number, heading in enumerate(headings):
-        shape.add_column(heading, justify="right" if number in right else "left", no_wrap=True)
-    for row in rows:
-        shape.add_row(*(Text(shown(cell)) for cell in row))
-    width = get_terminal_size().columns if terminal else _NO_TERMINAL_WIDTH
-    drawn = StringIO()
-    Console(file=drawn, width=width, force_terminal=terminal, highlight=False).print(shape)
-    for each in drawn.getvalue().splitlines():
-        line(each.rstrip())
+    Where a terminal is too narrow, the widest column is folded; where that is not enough, each row is written as names
+    and values.
+    """
+    cells = [[shown(cell) for cell in row] for row in rows]
+    widths = _fitting(headings, cells)
+    if widths:
+        _draw(headings, cells, widths, right)
+        return
+    for number, row in enumerate(cells):
+        if number:
+            line()
+        pairs(zip(map(str.lower, headings), row, strict=True))
+
+
+def handle(identity: object) -> str:
+    """Write an id so that it can be typed: its beginning on a terminal, which commands take; whole for programs."""
+    return str(identity)[:_HANDLE] if sys.stdout.isatty() else str(identity)
 
 
 def pairs(rows: Iterable[tuple[str, object]]) -> None:
@@ -105,7 +112,7 @@ def shown(value: object) -> str:
         case float():
             return f"{value:,.1f}"
         case datetime():
-            return moment(value)
+            return moment(value.replace(microsecond=0))
         case list() | tuple():
             return ", ".join(map(shown, value))
         case _:
@@ -131,6 +138,39 @@ def duration(seconds: float | None) -> str:
         return f"{whole} s"
     minutes, hours = whole // 60 % 60, whole // 3600
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s"
+
+
+def _styled() -> bool:
+    """Tell whether what is printed may be styled: on a terminal that can, unless its owner has said no."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+
+
+def _fitting(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
+    """Return the widths of columns at which a table fits the terminal; nothing where it does not."""
+    from rich.cells import cell_len
+
+    widths = [max(map(cell_len, column)) for column in zip(headings, *cells, strict=True)]
+    widest = widths.index(max(widths))
+    others = sum(widths) - widths[widest] + _GAP * (len(widths) - 1)
+    there = get_terminal_size().columns if sys.stdout.isatty() else _NO_TERMINAL_WIDTH
+    widths[widest], wanted = min(widths[widest], there - others), widths[widest]
+    return widths if widths[widest] >= min(wanted, _NARROWEST) else []
+
+
+def _draw(headings: Sequence[str], cells: Iterable[Sequence[str]], widths: Sequence[int], right: Sequence[int]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shape = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+    for number, (heading, width) in enumerate(zip(headings, widths, strict=True)):
+        shape.add_column(heading, justify="right" if number in right else "left", width=width, overflow="fold")
+    for row in cells:
+        shape.add_row(*map(Text, row))
+    drawn = StringIO()
+    Console(file=drawn, width=_NO_TERMINAL_WIDTH, force_terminal=_styled(), highlight=False).print(shape)
+    for each in drawn.getvalue().splitlines():
+        line(each.rstrip())
 
 
 @contextmanager

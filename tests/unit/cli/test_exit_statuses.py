@@ -16,6 +16,7 @@ from atom_backfill.cli.main import cli
 from atom_backfill.errors import (
     AtomError,
     BugError,
+    NeedsOperatorError,
     NeedsOwnerError,
     NotFoundError,
     RefusedError,
@@ -56,6 +57,7 @@ def raising(error: BaseException) -> Callable[[], int | None]:
         (ThrottledError("code", "Say it.", after=3), 1),
         (SkipItemError("code", "Say it."), 1),
         (NeedsOwnerError("code", "Say it."), 1),
+        (NeedsOperatorError("code", "Say it."), 1),
         (BugError("code", "Say it."), 1),
         (UsageError("code", "Say it."), 2),
         (NotFoundError("code", "Say it."), 3),
@@ -76,8 +78,8 @@ def test_every_class_of_errors_has_a_row_above() -> None:
         return {parent}.union(*(below(child) for child in parent.__subclasses__()))
 
     known = {
-        RetryLaterError, ThrottledError, SkipItemError, NeedsOwnerError, SignInNeededError, NotFoundError, RefusedError,
-        UsageError, BugError,
+        RetryLaterError, ThrottledError, SkipItemError, NeedsOwnerError, NeedsOperatorError, SignInNeededError,
+        NotFoundError, RefusedError, UsageError, BugError,
     }  # fmt: skip
     ours = {each for each in below(AtomError) if each.__module__ == "atom_backfill.errors"}
     assert ours - {AtomError} == known

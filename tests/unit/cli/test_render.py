@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import json
+import re
+from collections.abc import Callable
 from contextlib import redirect_stderr
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -14,7 +16,19 @@ from uuid import UUID
 import pytest
 
 from atom_backfill.cli.command import Invocation
-from atom_backfill.cli.render import answer, duration, harmless, moment, note, pairs, shown, table, write_json
+from atom_backfill.cli.render import (
+    answer,
+    duration,
+    handle,
+    harmless,
+    headline,
+    moment,
+    note,
+    pairs,
+    shown,
+    table,
+    write_json,
+)
 from atom_backfill.jobs.job import JobStatus
 
 NOON = datetime(2024, 1, 31, 12, 0, tzinfo=UTC)
@@ -39,7 +53,7 @@ def test_a_duration_is_told_in_two_units(seconds: float | None, text: str) -> No
         (None, "–"),
         (True, "yes"),
         (12345, "12,345"),
-        (NOON, "2024-01-31T12:00:00Z"),
+        (NOON.replace(microsecond=123456), "2024-01-31T12:00:00Z"),
         (["Inbox", "Projects/Atlas"], "Inbox, Projects/Atlas"),
         ("two\nlines\tand tabs", "two lines and tabs"),
         ("\x1b]0;title\x07\x1b[31mred\x9b31m", "]0;title[31mred31m"),
@@ -100,6 +114,78 @@ def test_a_table_cuts_nothing_when_it_is_not_read_on_a_terminal(capsys: pytest.C
         f"{'x' * 300}  {'5':>6}",
         f"{'[bold]y[/bold]':<300}  {'12,345':>6}",
     ]
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], _Terminal]:
+    """A terminal of some width, as stdout."""
+
+    def of_width(columns: int) -> _Terminal:
+        screen = _Terminal()
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        monkeypatch.setattr("sys.stdout", screen)
+        return screen
+
+    return of_width
+
+
+def shown_on(screen: _Terminal) -> list[str]:
+    return re.sub(r"\x1b\[\d*m", "", screen.getvalue()).splitlines()
+
+
+FAILURE = ["318858ad", "parse", 3, "The file holds no message: it has neither a header nor a body that could be read."]
+
+
+@pytest.mark.parametrize("columns", [20, 45, 60, 80, 110, 200])
+def test_a_table_cuts_nothing_on_any_terminal(terminal: Callable[[int], _Terminal], columns: int) -> None:
+    screen = terminal(columns)
+    table(["FAILURE", "STAGE", "ATTEMPTS", "WHY"], [FAILURE, FAILURE], right=[2])
+    lines = shown_on(screen)
+    assert all(str(cell) in " ".join(" ".join(lines).split()) for cell in FAILURE[:3])
+    assert "".join(lines).replace(" ", "").count("couldberead.") == 2
+    assert "…" not in screen.getvalue()
+    if columns >= 60:
+        assert max(map(len, lines)) <= columns
+        assert lines[0].split() == ["FAILURE", "STAGE", "ATTEMPTS", "WHY"]
+    else:
+        assert lines[:2] == ["failure   318858ad", "stage     parse"]
+
+
+def test_wide_letters_take_two_columns(terminal: Callable[[int], _Terminal]) -> None:
+    screen = terminal(20)
+    table(["A", "B"], [["寸寸寸", 1], ["x", 22]], right=[1])
+    assert shown_on(screen) == ["A        B", "寸寸寸   1", "x       22"]
+
+
+def test_an_id_is_short_for_people_and_whole_for_programs(
+    terminal: Callable[[int], _Terminal], capsys: pytest.CaptureFixture[str]
+) -> None:
+    identity = UUID("2959d47a-5e8a-4b4f-812f-c4b1e37d570a")
+    assert handle(identity) == str(identity)
+    terminal(80)
+    assert handle(identity) == "2959d47a"
+
+
+@pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_who_wants_no_style_gets_none(
+    terminal: Callable[[int], _Terminal], monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    screen = terminal(80)
+    headline("In bold")
+    table(["NAME"], [["x"]])
+    assert screen.getvalue().count("\x1b[1m") == 2
+    screen = terminal(80)
+    monkeypatch.setenv(variable, value)
+    headline("Plain")
+    table(["NAME"], [["x"]])
+    assert screen.getvalue() == "Plain\nNAME\nx\n"
 
 
 def test_pairs_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
