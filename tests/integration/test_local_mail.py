@@ -8,9 +8,10 @@ import os
 import shutil
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -22,6 +23,7 @@ from atom_backfill.sources.mbox.tree import find_files
 from atom_backfill.sources.ports import Link, Place, RawItem, Window
 from fakes.skipping_clock import SkippingClock
 
+T = TypeVar("T")
 FROM = b"From tomasz@example.org Mon Mar  2 09:30:00 2026\n"
 EVER = Window(None, None)
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -345,27 +347,87 @@ async def test_a_page_stops_where_its_bytes_are_full(root: Path, cache: Path, mo
     assert len(await items(source, "Inbox.mbox")) == 10
 
 
-async def test_scanning_that_takes_long_is_told_and_goes_on(root: Path, cache: Path) -> None:
+async def test_scanning_that_takes_long_is_told_and_goes_on(
+    root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(builder, "BATCH", 1)
     for number in range(30):
         write(root / f"{number:02}.mbox", mbox(mail(f"mail {number}")))
 
-    class HastyClock(SkippingClock):
-        def monotonic(self) -> float:
-            self.skip(6.0)
-            return super().monotonic()
-
     source = MboxSource(root, cache, HastyClock())
-    waits = 0
-    while True:
+    folders, waits = await patiently(source.folders)
+    assert len(folders) == 30
+    assert waits > 2
+
+
+class HastyClock(SkippingClock):
+    """Whoever looks at it finds that six seconds have passed."""
+
+    def monotonic(self) -> float:
+        self.skip(6.0)
+        return super().monotonic()
+
+
+async def patiently(call: Callable[[], Awaitable[T]], between: Callable[[], object] = lambda: None) -> tuple[T, int]:
+    """Ask until there is an answer; return it, and how often there was none yet."""
+    for waits in range(200):
         try:
-            folders = await source.folders()
-            break
+            return await call(), waits
         except RetryLaterError as error:
             assert error.code == "indexing"
             assert "%" in error.message
-            waits += 1
-            assert waits < 100
-    assert len(folders) == 30
+        between()
+    raise AssertionError("It never ends.")
+
+
+async def test_a_file_that_grows_all_the_time_is_read_to_its_end(
+    root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New mail comes more often than a scan takes; each of these calls would walk the files anew."""
+    monkeypatch.setattr(builder, "BATCH", 1)
+    path = write(root / "Inbox.mbox", mbox(*(mail(f"mail {n}", when=NOON - timedelta(n)) for n in range(20))))
+    source = MboxSource(root, cache, HastyClock())
+
+    def more_comes() -> None:
+        with path.open("ab") as file:
+            file.write(mbox(mail("another", body=f"{path.stat().st_size}\n")))
+
+    (folder,), waits = await patiently(source.folders, more_comes)
+    assert waits > 2
+    for _ in range(3):
+        more_comes()
+        page, waits = await patiently(lambda: source.places(folder.folder_id, EVER, size=500), more_comes)
+        assert waits > 2, "it is scanned anew each time"
+        assert len(page.places) >= 20
+    more_comes()
+    listed, _ = await patiently(lambda: source.page(folder.folder_id, EVER, size=500), more_comes)
+    assert len(listed.items) >= 24
+
+
+async def test_an_index_that_nobody_asked_for_meanwhile_is_brought_up_to_date_first(
+    root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(builder, "BATCH", 1)
+    for number in range(9):
+        write(root / f"{number}.mbox", mbox(mail(f"mail {number}")))
+    clock = SkippingClock()
+    source = MboxSource(root, cache, clock)
+    await source.prepare(0.0, anew=True)
+    (root / "0.mbox").unlink()
+    clock.skip(3600)
+    assert "0" not in {folder.path for folder in await source.folders()}
+
+
+async def test_a_cancelled_walk_stops_soon_and_forgets_nothing(
+    root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        write(root / f"{number}.mbox", mbox(mail(f"mail {number}")))
+    source = opened(root, cache)
+    assert len(await source.folders()) == 3
+    monkeypatch.setattr(builder, "BATCH", 1)
+    assert not source._builder.walk(lambda: True)
+    assert len(source._index.folders()) == 3
 
 
 async def test_a_cancelled_scan_stops_soon(root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

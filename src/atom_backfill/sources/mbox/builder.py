@@ -75,8 +75,11 @@ class IndexBuilder:
         self._root = root
         self._message_bytes = message_bytes
 
-    def walk(self) -> None:
-        """Compare the files with the index; what is new or changed is left to `scan`. Raises NeedsOwnerError."""
+    def walk(self, stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Compare the files with the index; what is new or changed is left to `scan`. False where it was stopped.
+
+        Raises NeedsOwnerError.
+        """
         alone = self._root.is_file()
         with self._index.open() as db:
             seen = db.execute(SQL["begin_walk"]).fetchone()[0]
@@ -85,11 +88,14 @@ class IndexBuilder:
                 with _transaction(db):
                     for file in batch:
                         _note(db, file, seen, alone=alone)
+                if stopped():
+                    return False
             with _transaction(db):
                 db.execute(SQL["drop_items_of_unseen"], {"seen": seen})
                 db.execute(SQL["drop_unseen"], {"seen": seen})
                 db.execute(SQL["reopen_problems"])
                 db.execute(SQL["drop_problems"])
+        return True
 
     def scan(self, go_on: Callable[[], bool]) -> Progress:
         """Scan what is to do while `go_on`, asked after each step of a few hundred messages or 64 MB."""

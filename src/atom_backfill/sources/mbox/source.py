@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -70,19 +72,24 @@ class MboxSource:
         self._clock = clock
         self._address = address or self._root.name
         self._building = asyncio.Lock()
-        self._walked_at: float | None = None
+        self._walk = _WalkState()
 
     async def prepare(self, seconds: float = SCAN_SECONDS, *, anew: bool = False) -> Progress:
-        """Bring the index up to date, for about so many seconds; call again until `done`. `anew`: walk the files."""
+        """Bring the index up to date, for about so many seconds; call again until `done`. `anew`: walk the files.
+
+        What a walk has found is scanned to its end before the next walk, and answers whoever had waited for it: files
+        that change all the time would be scanned for ever.
+        """
         async with self._building:
-            now = self._clock.monotonic()
-            if anew or self._walked_at is None or now - self._walked_at > FRESH_SECONDS:
-                await _in_thread(lambda _: self._builder.walk())
-                self._walked_at = now
+            if self._walk.is_due(self._clock.monotonic(), anew=anew):
+                self._walk.made = await _in_thread(self._builder.walk)
+                self._walk.built_at = None
             until = self._clock.monotonic() + seconds
-            return await _in_thread(
+            progress = await _in_thread(
                 lambda stopped: self._builder.scan(lambda: not stopped() and self._clock.monotonic() < until)
             )
+            self._walk.scanned(self._clock.monotonic(), done=progress.done, anew=anew)
+            return progress
 
     async def folders(self) -> tuple[Folder, ...]:
         """List every folder."""
@@ -182,11 +189,42 @@ class MboxSource:
             raise SkipItemError("unreadable_file", _REASONS["unreadable_file"]) from error
         if hashlib.sha256(payload).digest() != row.key.digest:
             self._index.distrust(row.path)
-            self._walked_at = None
+            self._walk.made = False
             raise RetryLaterError(
                 "file_changed", "A mail file changed while it was read; it is scanned anew.", after=0.0
             )
         return RawItem(_id(row), FolderId(row.folder_id), row.received_at, row.key.digest.hex(), payload)
+
+
+@dataclass(slots=True)
+class _WalkState:
+    """Whether what the last walk found can answer. `built_at`: when it was scanned to its end, None before that.
+
+    `owed`: somebody who wanted a walk was sent away until it is scanned.
+    """
+
+    made: bool = False
+    built_at: float | None = None
+    asked_at: float = -math.inf
+    owed: bool = False
+
+    def is_due(self, now: float, *, anew: bool) -> bool:
+        """Tell whether to walk, now that somebody asks."""
+        if self.made and now - self.asked_at <= FRESH_SECONDS:
+            if self.built_at is None or (anew and self.owed):
+                return False
+            if not anew and now - self.built_at <= FRESH_SECONDS:
+                return False
+        self.owed = False
+        return True
+
+    def scanned(self, now: float, *, done: bool, anew: bool) -> None:
+        """Take note of how far the scan came for whoever asked."""
+        self.asked_at = now
+        if done and self.built_at is None:
+            self.built_at = now
+        if anew:
+            self.owed = not done
 
 
 async def _in_thread(work: Callable[[Callable[[], bool]], T]) -> T:
