@@ -89,11 +89,13 @@ class WindowReader:
         if not could_be_id(source_id):
             raise NotFoundError("not_found", "The mailbox does not know this id.")
         try:
-            item = await self._client.get("message", ("messages", source_id), {"$select": MESSAGE_FIELDS})
+            item = await self._item(source_id)
         except RetryLaterError as error:
-            if error.code != "answer_too_large":
-                raise
-            raise SkipItemError("item_too_large", "The message is larger than the limit.") from None
+            if error.code == "answer_too_large":
+                raise SkipItemError("item_too_large", "The message is larger than the limit.") from None
+            _of_size(error)
+            await self._client.get("message", ("messages", source_id), {"$select": "id"}, tries=1)
+            raise _to_blame(error.code) from None
         read = read_item(item, FolderId(""))
         if isinstance(read, Unreadable):
             raise SkipItemError(read.code, read.reason)
@@ -185,12 +187,19 @@ class WindowReader:
         if source_id is None:
             raise SkipItemError("id_missing", "The mailbox lists an item without a usable id.")
         try:
-            return await self._client.get("message", ("messages", source_id), {"$select": MESSAGE_FIELDS})
+            return await self._item(source_id)
         except RetryLaterError as error:
             _of_size(error)
             code = "item_too_large" if error.code == "answer_too_large" else error.code
-            await self._ask(listing, at, PLACE_FIELDS, tries=1)  # where this works, the item is to blame
-            raise SkipItemError(code, "Microsoft answers for the item's place, but not for the item.") from None
+            await self._ask(listing, at, PLACE_FIELDS, tries=1)
+            raise _to_blame(code) from None
+
+    async def _item(self, source_id: SourceId) -> dict[str, Any]:
+        """Ask for one item. Raises SkipItemError for JSON that is no item: under a made-up id it would fail twice."""
+        item = await self._client.get("message", ("messages", source_id), {"$select": MESSAGE_FIELDS})
+        if usable_id(item) is None:
+            raise SkipItemError("bad_answer", "Microsoft answers for the item with what is no message.")
+        return item
 
     async def _narrower(self, listing: Listing, at: Position, until: float, failure: AtomError) -> Batch:
         """Go on with the newest part of the window that answers, or tell the walk to go on from its position."""
@@ -206,6 +215,11 @@ class WindowReader:
             else:
                 return await self._page_or_less(listing, replace(at, size=listing.asked), until, tries=1)
         raise failure
+
+
+def _to_blame(code: str) -> SkipItemError:
+    """Blame an item for what went wrong, once the service has answered for everything about it but its content."""
+    return SkipItemError(code, "Microsoft answers for the item's place, but not for the item.")
 
 
 def _has_no_dates(window: Window) -> bool:
