@@ -40,7 +40,7 @@ def answer(call: Invocation, document: Mapping[str, Any], show: Callable[[], Non
 
 def write_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document on a line of its own."""
-    plain = (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
+    plain = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "") != "utf8"
     text = json.dumps(document, ensure_ascii=plain, default=_jsonable, allow_nan=False)
     line(text)
     flush()
@@ -59,8 +59,9 @@ def headline(text: str) -> None:
 
 def flush() -> None:
     """Have everything printed so far written. Raises NeedsOwnerError where it cannot be."""
-    with _writing():
-        sys.stdout.flush()
+    if sys.stdout:
+        with _writing():
+            sys.stdout.flush()
 
 
 def note(text: str) -> None:
@@ -89,7 +90,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: S
 
 def handle(identity: object) -> str:
     """Write an id so that it can be typed: its beginning on a terminal, which commands take; whole for programs."""
-    return str(identity)[:_HANDLE] if sys.stdout.isatty() else str(identity)
+    return str(identity)[:_HANDLE] if _on_terminal() else str(identity)
 
 
 def pairs(rows: Iterable[tuple[str, object]]) -> None:
@@ -140,9 +141,13 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s"
 
 
+def _on_terminal() -> bool:
+    return bool(sys.stdout) and sys.stdout.isatty()
+
+
 def _styled() -> bool:
     """Tell whether what is printed may be styled: on a terminal that can, unless its owner has said no."""
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+    return _on_terminal() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
 
 
 def _fitting(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
@@ -152,7 +157,7 @@ def _fitting(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> list[in
     widths = [max(map(cell_len, column)) for column in zip(headings, *cells, strict=True)]
     widest = widths.index(max(widths))
     others = sum(widths) - widths[widest] + _GAP * (len(widths) - 1)
-    there = get_terminal_size().columns if sys.stdout.isatty() else _NO_TERMINAL_WIDTH
+    there = get_terminal_size().columns if _on_terminal() else _NO_TERMINAL_WIDTH
     widths[widest], wanted = min(widths[widest], there - others), widths[widest]
     return widths if widths[widest] >= min(wanted, _NARROWEST) else []
 
@@ -175,6 +180,8 @@ def _draw(headings: Sequence[str], cells: Iterable[Sequence[str]], widths: Seque
 
 @contextmanager
 def _writing() -> Iterator[None]:
+    if not sys.stdout:
+        raise NeedsOwnerError("stdout_unwritable", "The answer could not be written: stdout is closed.")
     try:
         yield
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 
@@ -44,6 +45,20 @@ def test_a_reader_of_stdout_that_has_had_enough_is_no_error() -> None:
         assert process.wait(30) == 0
         assert process.stderr is not None
         assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("closed", "status", "out", "err"),
+    [
+        ("2>&-", 0, "atom-backfill", ""),
+        (">&-", 1, "", "atom-backfill: The answer could not be written: stdout is closed."),
+    ],
+)
+def test_a_closed_stream_is_no_mistake_of_the_product(closed: str, status: int, out: str, err: str) -> None:
+    line = f"{shlex.join(PROGRAM)} settings {closed}"
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, env=environment(), check=False)
+    assert (done.returncode, done.stderr.strip()) == (status, err)
+    assert out in done.stdout
 
 
 def test_a_full_disk_behind_stdout_is_said_in_a_sentence() -> None:
