@@ -1,6 +1,6 @@
 """RFC 822 bytes to Message, for local files: bounded in bytes, fields, parts and depth; forgiving of everything else.
 
-The text: of alternatives the plain one, unless it is missing or a stub beside its HTML; text parts in a row are joined.
+The text: of alternatives the plain one, unless it is missing or a stub beside its HTML; other text parts are joined.
 A message inside a message is an attachment. What is encrypted, or wrapped in winmail.dat, is recorded, not read.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from html import escape, unescape
 
 from atom_backfill.errors import SkipItemError
 from atom_backfill.mail.bulk import header_map, recognise_kind
@@ -96,23 +97,63 @@ class _People:
 
 
 def _body(parts: list[Part], limits: Limits, notes: list[str]) -> tuple[str, BodyType]:
-    plain = [part for part in parts if part.content_type == "text/plain" and not _is_attachment(part)]
-    html = [part for part in parts if part.content_type == "text/html" and not _is_attachment(part)]
+    """Join what the mail says: of alternatives one, and of everything else all, as HTML where some of it is."""
     limit = limits.body_characters
-    text = "\n".join(part.text(limit) for part in plain)
-    if not html or (text.strip() and not any("multipart/alternative" in part.parents for part in html)):
-        body, body_type = text, _TEXT
+    said = _said([part for part in parts if not _is_attachment(part)], limit)
+    if not any(text.strip() for _, text in said):
+        # A text of an unknown kind is to be read as plain (RFC 2046, 4.1.4).
+        said = [(_TEXT, part.text(limit)) for part in parts if _is_unknown_text(part)]
+    if any(kind == _HTML for kind, _ in said):
+        body, body_type = "\n".join(text if kind == _HTML else _as_html(text) for kind, text in said), _HTML
     else:
-        markup = "\n".join(part.text(limit) for part in html)
-        body, body_type = (markup, _HTML) if _is_stub(text, markup) else (text, _TEXT)
+        body, body_type = "\n".join(text for _, text in said), _TEXT
     if len(body) >= limit:
         notes.append("body_truncated")
     return cut(body, limit), body_type
 
 
+def _said(parts: list[Part], limit: int) -> list[tuple[BodyType, str]]:
+    """Choose among alternatives; outside of them a plain text is left out where an HTML part says it all again."""
+    said: list[tuple[BodyType, str]] = []
+    chosen = {0}
+    for part in parts:
+        if part.choice and part.choice not in chosen:
+            said.append(_choose([each for each in parts if each.choice == part.choice], limit))
+        elif not part.choice:
+            said.append((_HTML if part.content_type == "text/html" else _TEXT, part.text(limit)))
+        chosen.add(part.choice)
+    markup = [text for kind, text in said if kind == _HTML]
+    return [(kind, text) for kind, text in said if kind == _HTML or not any(_repeats(each, text) for each in markup)]
+
+
+def _choose(alternatives: list[Part], limit: int) -> tuple[BodyType, str]:
+    text = "\n".join(part.text(limit) for part in alternatives if part.content_type == "text/plain")
+    markup = "\n".join(part.text(limit) for part in alternatives if part.content_type == "text/html")
+    return (_HTML, markup) if markup and _is_stub(text, markup) else (_TEXT, text)
+
+
+def _as_html(text: str) -> str:
+    return f"<pre>\n{escape(text, quote=False)}</pre>" if text.strip() else ""
+
+
+def _repeats(markup: str, text: str) -> bool:
+    """Tell whether an HTML part holds nearly every word of a plain one, as where a program mixes what are alternatives.
+
+    Lists hang a plain footer under a mail of HTML alone: its words are others.
+    """
+    words = text.split()
+    known = set(unescape(_TAG.sub(" ", markup)).split())
+    return sum(word in known for word in words) >= 0.9 * len(words)
+
+
 def _is_stub(text: str, markup: str) -> bool:
     words = len(text.split())
     return words == 0 or (words < 40 and words * 4 < len(_TAG.sub(" ", markup).split()))
+
+
+def _is_unknown_text(part: Part) -> bool:
+    kind = part.content_type
+    return kind.startswith("text/") and kind not in _OTHER_TEXTS and not part.attached
 
 
 def _is_attachment(part: Part) -> bool:
@@ -147,6 +188,9 @@ def _importance(headers: Mapping[str, str]) -> str:
     return "high" if value[:4] in ("high", "1", "2") else "low" if value[:3] in ("low", "4", "5") else "normal"
 
 
+_OTHER_TEXTS = frozenset(
+    ["text/plain", "text/html", "text/calendar", "text/vcard", "text/x-vcard", "text/directory", "text/rfc822-headers"]
+)
 _TEXT: BodyType = "text"
 _HTML: BodyType = "html"
-_TAG = re.compile(r"<style.{0,100000}?</style>|<[^<>]{0,5000}>", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<style\b[^<]*|<[^<>]{0,5000}>", re.IGNORECASE)

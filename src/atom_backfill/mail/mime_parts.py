@@ -14,12 +14,16 @@ from atom_backfill.mail.mime_headers import Fields, decode_charset, decode_words
 
 @dataclass(frozen=True)
 class Part:
-    """A part with its fields and undecoded body. `parents` are the content types around it, outermost first."""
+    """A part with its fields and undecoded body. `parents` are the content types around it, outermost first.
+
+    `choice` numbers the outermost multipart/alternative that it stands in, from 1; 0 outside of any.
+    """
 
     fields: Fields
     body: bytes
     parents: tuple[str, ...]
     default_type: str = "text/plain"
+    choice: int = 0
 
     @cached_property
     def decoder(self) -> Decoder:
@@ -76,6 +80,7 @@ class _Walk:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._room = limits.mime_parts
+        self._choices = 0
         self.truncated = False
 
     def parts(self, part: Part, depth: int) -> Iterator[Part]:
@@ -87,20 +92,23 @@ class _Walk:
             self.truncated = True
             return
         default = "message/rfc822" if kind == "multipart/digest" else "text/plain"
+        choice = part.choice
+        if kind == "multipart/alternative" and not choice:
+            choice = self._choices = self._choices + 1
         boundary = part.decoder.get_boundary("")
         pieces = list(_split(part.body, boundary, self._room)) if boundary else []
         if not pieces and (guess := _FIRST_DELIMITER.search(part.body)):
             pieces = list(_split(part.body, guess[1].decode("latin-1"), self._room))
         if not pieces:
             # The boundary never comes: what is there is the text.
-            yield Part((), part.body, (*part.parents, kind))
+            yield Part((), part.body, (*part.parents, kind), choice=choice)
         for piece in pieces:
             if self._room <= 0:
                 self.truncated = True
                 return
             self._room -= 1
             fields, body = _open(piece, self._limits)
-            yield from self.parts(Part(fields, body, (*part.parents, kind), default), depth + 1)
+            yield from self.parts(Part(fields, body, (*part.parents, kind), default, choice), depth + 1)
 
 
 def _open(piece: bytes, limits: Limits) -> tuple[Fields, bytes]:

@@ -114,6 +114,55 @@ def test_texts_in_a_row_are_joined_and_files_are_attachments() -> None:
     assert message.has_attachments
 
 
+def mixed(*parts: tuple[str, str]) -> bytes:
+    """A mail of parts that stand one after another."""
+    written = "".join(f"--b\nContent-Type: {kind}\n\n{text}\n" for kind, text in parts)
+    return HEAD + f"Content-Type: multipart/mixed; boundary=b\n\n{written}--b--\n".encode()
+
+
+def inside(kind: str, *parts: tuple[str, str]) -> tuple[str, str]:
+    """A part of parts."""
+    written = "".join(f"--c\nContent-Type: {each}\n\n{text}\n" for each, text in parts)
+    return f"multipart/{kind}; boundary=c", f"{written}--c--"
+
+
+FOOTER = ("text/plain", "____\nharbour mailing list <harbour@lists.example.org>")
+MARKUP = ("text/html", "<p>The gate is locked at six &amp; the key hangs in the shed.</p>")
+
+
+def test_a_lists_footer_below_html_does_not_stand_for_the_mail() -> None:
+    for part in (MARKUP, inside("alternative", ("text/plain", ""), MARKUP), inside("related", MARKUP)):
+        message = read(mixed(part, FOOTER))
+        assert message.body_type == "html"
+        assert "the key hangs in the shed" in message.body
+        assert "<pre>\n____\nharbour mailing list &lt;harbour@lists.example.org&gt;" in message.body
+
+
+def test_html_after_a_plain_text_is_read_too() -> None:
+    message = read(mixed(("text/plain", "Ines wrote this; see below."), MARKUP, ("text/plain", "And this.")))
+    assert [message.body.index(words) for words in ("see below", "the shed", "And this")] == sorted(
+        message.body.index(words) for words in ("see below", "the shed", "And this")
+    )
+
+
+def test_what_is_said_twice_without_being_declared_alternatives_is_read_once() -> None:
+    message = read(mixed(("text/plain", "The gate is locked at six & the key hangs in the shed."), MARKUP))
+    assert message.body.count("locked") == 1
+
+
+def test_each_group_of_alternatives_is_chosen_from_by_itself() -> None:
+    long = "The gate is locked at six and nobody has the key. " * 5
+    both = inside("alternative", ("text/plain", long), ("text/html", f"<p>{long}</p>"))
+    message = read(mixed(both, FOOTER))
+    assert (message.body_type, message.body.count("nobody")) == ("text", 5)
+    assert "harbour mailing list" in message.body
+
+
+def test_a_text_of_an_unknown_kind_is_read_where_there_is_no_other() -> None:
+    assert read(HEAD + b"Content-Type: text/enriched\n\nThe gate.").body == "The gate."
+    assert read(mixed(("text/plain", "The gate."), ("text/x-patch", "+1"))).body.strip() == "The gate."
+
+
 def test_a_picture_within_the_text_is_inline() -> None:
     message = read(
         """
@@ -280,3 +329,7 @@ def test_a_message_larger_than_the_limit_is_skipped() -> None:
 @pytest.mark.parametrize("sign", [b'"', b"(", b"<", b"\\", b"=?utf-8?b?", b"?= ", b",", b":;"])
 def test_a_header_of_nothing_but_signs_is_read_in_linear_time(sign: bytes) -> None:
     read(b"From: " + sign * 60_000 + b"\nTo: " + sign * 60_000 + b"\nSubject: " + sign * 60_000 + b"\n\nx")
+
+
+def test_html_of_nothing_but_style_tags_is_read_in_linear_time() -> None:
+    read(mixed(("text/plain", "x"), ("text/html", "<style>" * 50_000)))
