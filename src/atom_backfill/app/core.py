@@ -32,6 +32,8 @@ from atom_backfill.settings import Settings
 from atom_backfill.sources.postgres import PostgresAccounts
 
 MASTER_KEY_FILE = "master.key"
+REVIVE_S = 3.0
+"""In which a server that has died is waited for; the next try goes on with that. A thread cannot be stopped earlier."""
 CONNECTIONS = 12
 """Of one process: four chunks at once, their permits, and the duties beside them."""
 
@@ -81,7 +83,7 @@ class App:
     async def revive(self) -> None:
         """Bring the embedded server back where it has died; a configured database is its operator's business."""
         if self._server is not None:
-            await asyncio.to_thread(self._server.start)
+            await asyncio.to_thread(self._server.start, patience=REVIVE_S)
 
     async def keep_up(self) -> None:
         """Keep the embedded server up after its last user has gone, until it is told to stop."""

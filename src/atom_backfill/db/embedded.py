@@ -96,16 +96,18 @@ class EmbeddedPostgres:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def start(self) -> str:
+    def start(self, *, patience: float | None = None) -> str:
         """Become a user, start the server if it is down, and return the URL of the product's own role.
 
-        Safe to repeat: it also brings back a server that was killed. Raises NeedsOwnerError, RetryLaterError.
+        Safe to repeat: it also brings back a server that was killed. `patience`: for this call, where it is another.
+        Raises NeedsOwnerError, RetryLaterError.
         """
-        with self._changing() as place:
+        patience = self._patience if patience is None else patience
+        with self._changing(patience) as place:
             joined = self._users or open_append(place.users_lock, place.keeper)
             try:
                 fcntl.flock(joined, fcntl.LOCK_SH)
-                self._bring_up(place)
+                self._bring_up(place, patience)
                 url = self._url(place, OWNER, DATABASE)
             except BaseException:
                 if joined is not self._users:
@@ -186,9 +188,9 @@ class EmbeddedPostgres:
                 shutil.rmtree(folder)
             return True
 
-    def _bring_up(self, place: Place) -> None:
+    def _bring_up(self, place: Place, patience: float) -> None:
         cluster = Cluster(place, durable=self._durable)
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + patience
         while (state := cluster.state()) is ServerState.STARTING and time.monotonic() < deadline:
             time.sleep(0.02)
         if state is ServerState.READY:
@@ -200,7 +202,7 @@ class EmbeddedPostgres:
             if not place.password.exists():
                 place.write(place.password, secrets.token_urlsafe(32))
             cluster.create(programs, place.password.read_text())
-        cluster.launch(programs, self._patience)
+        cluster.launch(programs, patience)
 
     def _shut_down(self, place: Place) -> None:
         cluster = Cluster(place)
@@ -225,14 +227,14 @@ class EmbeddedPostgres:
         return place
 
     @contextmanager
-    def _changing(self) -> Iterator[Place]:
+    def _changing(self, patience: float | None = None) -> Iterator[Place]:
         """Hold the start lock, and know the place."""
-        with _owner_errors(self._home), self._exclusive():
+        with _owner_errors(self._home), self._exclusive(patience):
             yield settle(self._home, self._accounts, self._elsewhere)
 
     @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        deadline = time.monotonic() + self._patience
+    def _exclusive(self, patience: float | None = None) -> Iterator[None]:
+        deadline = time.monotonic() + (self._patience if patience is None else patience)
         while True:
             path = make_base(self._home) / "start.lock"
             with open_append(path, home_keeper(self._home)) as lock:

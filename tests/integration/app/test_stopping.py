@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic
 
 import psycopg
@@ -14,6 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from atom_backfill.app.work import run_worker
+from atom_backfill.db.embedded import EmbeddedPostgres
 from atom_backfill.jobs.worker import WorkerOptions
 from databases import FreshDatabase
 from integration.app.conftest import Opened
@@ -65,4 +67,25 @@ async def test_an_idle_worker_stops_within_seconds_whatever_the_database_does(
                 stop.set()
                 await working
                 await app.database.close()
+                assert monotonic() - began < 6
+
+
+async def test_a_server_that_another_process_is_starting_holds_up_no_stop(
+    opened: Opened, fresh_database: FreshDatabase, tmp_path: Path
+) -> None:
+    """The thread that would bring it back cannot be stopped, and a process that ends waits for its threads."""
+    stop, home = asyncio.Event(), tmp_path / "home"
+    with capture_logs() as logs:
+        async with asyncio.timeout(60), opened() as app:
+            app._server = EmbeddedPostgres(home)
+            working = asyncio.create_task(run_worker(app, stop, IDLE))
+            while not logs:  # noqa: ASYNC110 - the log is what tells
+                await asyncio.sleep(0.01)
+            with EmbeddedPostgres(home)._exclusive(), away(fresh_database):
+                await asyncio.sleep(0.2)
+                began = monotonic()
+                stop.set()
+                await working
+                await app.database.close()
+                await asyncio.get_running_loop().shutdown_default_executor()
                 assert monotonic() - began < 6
