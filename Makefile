@@ -31,11 +31,12 @@ test-sdk: install  ## drive the Graph simulator with Microsoft's own SDK
 	$(PIP) install --require-hashes -r requirements/sdk.txt
 	$(BIN)/python -m pytest -m sdk
 
-check: install  ## linters, types, layering
+check: install  ## linters, types, layering, docs against the code
 	$(BIN)/ruff check src tests bench
 	$(BIN)/ruff format --check src tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config importlinter.ini
+	$(BIN)/python -m pytest -q tests/docs
 
 docs: install  ## write the reference pages that are generated
 	$(BIN)/python -m atom_backfill.cli.reference docs/reference

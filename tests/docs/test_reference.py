@@ -7,6 +7,7 @@ import re
 import pytest
 
 import source_words
+from atom_backfill.cli.command import as_typed
 from atom_backfill.cli.reference import STATUSES, every_command, pages
 from atom_backfill.errors import AtomError
 from atom_backfill.settings import SETTINGS
@@ -28,7 +29,26 @@ def test_every_command_has_a_section_with_its_examples() -> None:
     for name, command in every_command():
         section = text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
         assert section, name
-        assert all(f"$ atom-backfill {example}\n" in section for example in command.examples)
+        assert all(f"$ {as_typed(example)}\n" in section for example in command.examples)
+
+
+def test_every_command_that_is_named_is_there() -> None:
+    there = {name.split()[0] for name, _ in every_command()}
+    pages = [*source_words.ROOT.glob("*.md"), *(source_words.ROOT / "docs").rglob("*.md")]
+    files = [*source_words.SOURCE.rglob("*.py"), *pages]
+    called = re.compile(r"(?:`|^\$? *|run )atom-backfill ([a-z]+)", re.MULTILINE)
+    named = {(word, path.name) for path in files for word in called.findall(path.read_text("utf-8"))}
+    assert len(named) > 40
+    assert {(word, where) for word, where in named if word not in there} == set()
+
+
+def test_what_is_said_to_be_missing_is_missing() -> None:
+    readme = (source_words.ROOT / "README.md").read_text("utf-8")
+    section = readme.split("## What is not there yet\n")[1].split("\n## ")[0]
+    there = {name.split()[0] for name, _ in every_command()}
+    named = {word.split()[0] for word in re.findall(r"`([a-z ]+)`", section)}
+    assert {"key", "forget", "rebuild", "serve"} <= named
+    assert named & there == {"start", "message", "db"}, "these are named as what helps meanwhile"
 
 
 def test_every_setting_is_listed() -> None:

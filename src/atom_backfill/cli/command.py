@@ -47,7 +47,7 @@ class Command(click.Command):
         """Write the examples, each on its line."""
         with formatter.section("Example" if len(self.examples) == 1 else "Examples"):
             for example in self.examples:
-                formatter.write(f"{'':{formatter.current_indent}}{PROGRAM} {example}\n")
+                formatter.write(f"{'':{formatter.current_indent}}{as_typed(example)}\n")
 
 
 class Group(click.Group):
@@ -76,6 +76,11 @@ def command(name: str, *examples: str, data: bool = True, **about: Any) -> Calla
 def group(name: str, *examples: str) -> Callable[[Callable[..., Any]], Group]:
     """Make a function a group of commands."""
     return click.group(name, cls=Group, examples=examples)
+
+
+def as_typed(example: str) -> str:
+    """Return the line that an example is typed as; one that names the program itself stands as it is."""
+    return example if PROGRAM in example else f"{PROGRAM} {example}"
 
 
 def _shared(*, data: bool) -> list[click.Parameter]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from atom_backfill.cli.command import PROGRAM, Command
+from atom_backfill.cli.command import PROGRAM, Command, as_typed
 from atom_backfill.cli.main import cli
 from atom_backfill.settings import SETTINGS
 
@@ -78,7 +78,7 @@ def _command(name: str, each: Command) -> Iterator[str]:
     options = [_option(param) for param in each.params if isinstance(param, click.Option) and not _is_shared(param)]
     if options:
         yield from _table(("option", "meaning"), options)
-    yield from ("For example:", "", "```console", *(f"$ {PROGRAM} {example}" for example in each.examples), "```", "")
+    yield from ("For example:", "", "```console", *(f"$ {as_typed(example)}" for example in each.examples), "```", "")
 
 
 def _option(param: click.Parameter) -> tuple[str, str]:

@@ -9,6 +9,7 @@ import pytest
 
 from atom_backfill.cli.command import Command, Group, Invocation, command, group
 from atom_backfill.cli.main import cli
+from command_line import call
 
 
 def said(*words: str, data: bool = True) -> Invocation:
@@ -83,6 +84,11 @@ def test_every_command_has_help_with_an_example_that_it_understands(name: str, e
         words = example_words(example)
         assert " ".join(words).startswith(name), example
         understood(cli, words)
+
+
+def test_an_example_is_shown_as_it_is_typed() -> None:
+    for name, example in (("db url", 'psql "$(atom-backfill db url)"'), ("jobs", "atom-backfill jobs")):
+        assert f"\n  {example}\n" in call(*name.split(), "--help").out
 
 
 def example_words(example: str) -> list[str]:
