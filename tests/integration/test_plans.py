@@ -19,8 +19,7 @@ from atom_backfill.db.named_sql import Queries
 from atom_backfill.graph.postgres import SQL as GRAPH
 from atom_backfill.jobs.postgres import SQL as JOBS
 from atom_backfill.sources.postgres import SQL as SOURCES
-from databases import FreshDatabase
-from worlds import empty
+from databases import TestServer
 
 BIG = {
     "accounts", "historical_sync_jobs", "sync_chunks", "messages", "message_bodies", "message_places",
@@ -105,8 +104,8 @@ HOT: dict[tuple[str, str], tuple[Queries, str]] = {
         list_failures"""),
     ("archive", WORK): (ARCHIVE, """
         read_known find_settled touch_messages insert_places drop_other_places insert_entities drop_entities
-        insert_failures count_failures drop_failures read_failures read_message read_thread read_places read_entities
-        read_headlines"""),
+        insert_failures count_failures drop_failures read_failures read_message read_thread read_places find_places
+        read_entities read_headlines"""),
     ("graph", WORK): (GRAPH, """
         insert_nodes insert_edges insert_evidence drop_evidence drop_bare_edges drop_bare_nodes"""),
     ("sources", ENGINE): (SOURCES, "take_permit free_permit read_throttle throttle_account drop_slot"),
@@ -119,11 +118,13 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def seeded(worlds_database: FreshDatabase) -> Iterator[psycopg.Connection[dict[str, Any]]]:
-    """A transaction in which the database has thousands of rows and their statistics; it is never committed."""
-    with psycopg.connect(worlds_database.superuser_url, autocommit=True, row_factory=dict_row) as admin:
-        empty(admin)
-    with psycopg.connect(worlds_database.superuser_url, row_factory=dict_row) as connection:
+def seeded(postgres: TestServer) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+    """A transaction in which a database has thousands of rows and their statistics; it is never committed.
+
+    A database of its own: in one that other tests have filled and emptied, indexes are large and plans are others.
+    """
+    database = postgres.clone()
+    with psycopg.connect(database.superuser_url, row_factory=dict_row) as connection:
         connection.execute(
             "CREATE FUNCTION pg_temp.id(kind bigint, number bigint) RETURNS uuid IMMUTABLE LANGUAGE sql AS"
             " $$ SELECT (lpad(to_hex(kind), 16, '0') || lpad(to_hex(number), 16, '0'))::uuid $$"
@@ -133,6 +134,7 @@ def seeded(worlds_database: FreshDatabase) -> Iterator[psycopg.Connection[dict[s
         connection.execute("ANALYZE")
         yield connection
         connection.rollback()
+    postgres.drop(database)
 
 
 def plan_of(connection: psycopg.Connection[dict[str, Any]], role: str, statement: str, **values: Any) -> Any:

@@ -113,6 +113,14 @@ async def settled(tx: Transaction, lease: Lease, items: Sequence[tuple[str, str]
     return frozenset(row["source_id"] for row in rows)
 
 
+async def places_of(tx: Transaction, tenant: TenantId, ids: Collection[UUID]) -> dict[UUID, set[str]]:
+    """Return the folder ids of messages that the record has."""
+    places: dict[UUID, set[str]] = {}
+    for row in await tx.fetch_all(SQL["find_places"], {"tenant": tenant, "ids": list(ids)}):
+        places.setdefault(row["message_id"], set()).add(row["folder_id"])
+    return places
+
+
 async def failures_of(tx: Transaction, lease: Lease, ids: Sequence[UUID] | None) -> list[Row]:
     """Return the job's quarantined items, all of them when `ids` is None."""
     keys = {"tenant": lease.tenant_id, "job": lease.job_id, "ids": None if ids is None else list(ids)}

@@ -148,6 +148,10 @@ LEFT JOIN account_folders folder ON folder.tenant_id = place.tenant_id AND folde
 WHERE place.tenant_id = %(tenant)s AND place.message_id = ANY(%(ids)s)
 ORDER BY place.message_id, path;
 
+-- name: find_places
+-- The folders, as the source names them, that hold these messages.
+SELECT message_id, folder_id FROM message_places WHERE tenant_id = %(tenant)s AND message_id = ANY(%(ids)s);
+
 -- name: read_entities
 -- What the rules found in a message.
 SELECT id, entity_type, name, properties FROM discovered_entities

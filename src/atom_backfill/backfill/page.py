@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 import structlog
 
@@ -98,12 +99,16 @@ async def store_page(
     await parts.reached("embedded")
     if rows:
         await index.upsert(rows, vectors)
+    lying = [(message.message_id, message.digest.message.folder_id) for message in stored]
+    seen = tuple((message_id(lease.account_id, item.source_id), item.folder_id) for item in page.seen)
+    before = await parts.ledger.places(lease, {message for message, _ in (*lying, *seen)})
+    await index.place(_moved((*lying, *seen), before, one_place=work.one_place))
     log.info(f"LanceDB upserted {len(rows)} passages")
     await parts.reached("remembered")
     batch = Batch(
         stored=tuple(stored),
         failed=(*failed, *(_unreadable(lease, item) for item in page.unreadable)),
-        seen=tuple((message_id(lease.account_id, item.source_id), item.folder_id) for item in page.seen),
+        seen=seen,
         position=position,
         has_more=has_more,
         pace=Pace(page.fetch_s, embed_s, parts.clock.monotonic() - began - embed_s),
@@ -117,6 +122,22 @@ async def store_page(
         log.warning("items failed", failures=committed.failures, error_code="items_failed", error=words)
     await parts.reached("committed")
     return committed
+
+
+def _moved(
+    lying: Sequence[tuple[UUID, str]], before: Mapping[UUID, Collection[str]], *, one_place: bool
+) -> dict[UUID, set[str]]:
+    """Return the folders of messages that now lie elsewhere, or in several: of those, rows are written for one.
+
+    Two pages that bring in copies of one mail at once know nothing of each other; the check meets both again.
+    """
+    moved: dict[UUID, set[str]] = {}
+    for message, folder in lying:
+        known = set(before.get(message, ()))
+        now = {folder} if one_place else {folder, *known}
+        if known and (now != known or len(now) > 1):
+            moved[message] = now
+    return moved
 
 
 def _sort_readings(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -88,6 +88,10 @@ class Ledger(Protocol):
 
     async def settled(self, lease: Lease, items: Sequence[tuple[str, str]], *, again: bool) -> frozenset[str]:
         """Return the source ids among (source id, change key) that need not be read again."""
+        ...
+
+    async def places(self, lease: Lease, ids: Collection[UUID]) -> Mapping[UUID, Collection[str]]:
+        """Return the folder ids of messages that the record has."""
         ...
 
     async def commit(self, lease: Lease, batch: Batch, *, one_place: bool) -> Committed:

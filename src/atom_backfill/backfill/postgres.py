@@ -66,6 +66,13 @@ class PostgresLedger:
         async with self._database.transaction(WorkScope(lease.tenant_id)) as tx:
             return await archive.settled(tx, lease, items, again=again)
 
+    async def places(self, lease: Lease, ids: Collection[UUID]) -> Mapping[UUID, Collection[str]]:
+        """Return the folder ids of messages that the record has."""
+        if not ids:
+            return {}
+        async with self._database.transaction(WorkScope(lease.tenant_id)) as tx:
+            return await archive.places_of(tx, lease.tenant_id, ids)
+
     async def commit(self, lease: Lease, batch: Batch, *, one_place: bool) -> Committed:
         """Make a page count, or nothing of it."""
         async with self._database.transaction(WorkScope(lease.tenant_id)) as tx:

@@ -11,7 +11,7 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
@@ -21,9 +21,9 @@ from uuid import UUID
 import numpy as np
 import pyarrow as pa
 
-from atom_backfill.errors import AtomError, NeedsOwnerError, RetryLaterError
+from atom_backfill.errors import AtomError, NeedsOperatorError, NeedsOwnerError, RetryLaterError
 from atom_backfill.memory.ports import Condition, Entry, Filter, Hit, PassageRow, Vectors
-from atom_backfill.memory.where import one_of, where
+from atom_backfill.memory.where import list_of, one_of, where
 
 for _level in ("LANCEDB_LOG", "LANCE_LOG"):
     # Read once, at import; their plain lines would stand between the log's on stderr.
@@ -95,8 +95,8 @@ async def is_made(uri: str, tenant_id: UUID) -> bool:
 class LancePassages:
     """One tenant's passages.
 
-    Raises NeedsOwnerError (`memory_unwritable`, `disk_full`, `memory_lost`) and RetryLaterError (`memory_busy`,
-    `memory_unreachable`).
+    Raises NeedsOperatorError (`memory_unwritable`, `disk_full`), NeedsOwnerError (`memory_lost`) and RetryLaterError
+    (`memory_busy`, `memory_unreachable`).
     """
 
     def __init__(self, table: lancedb.AsyncTable, dim: int) -> None:
@@ -137,10 +137,14 @@ class LancePassages:
         found = await self._found(self._table.query().nearest_to_text(match), narrowed, limit, "_score")
         return _hits(found, found.column("_score").to_pylist())
 
-    async def delete(self, ids: Sequence[str]) -> None:
-        """Remove rows by id."""
-        if ids:
-            await _committed(lambda: self._table.delete(one_of("id", ids)))
+    async def place(self, folders: Mapping[UUID, Collection[str]]) -> None:
+        """Note in which folders messages lie now: folder ids by message. Those without rows are passed over."""
+        together: dict[str, list[str]] = {}
+        for message, folder_ids in folders.items():
+            together.setdefault(list_of(sorted(folder_ids)), []).append(str(message))
+        for listed, messages in together.items():
+            clause, updates = one_of("message_id", messages), {"folder_ids": listed}
+            await _committed(partial(self._table.update, where=clause, updates_sql=updates))
 
     async def upkeep(self) -> None:
         """Compact, fold new rows into the indexes, drop old versions. One owner at a time."""
@@ -342,9 +346,9 @@ def _known(words: str) -> AtomError | None:
         return any(sign in lower for sign in signs)
 
     if says("no space left", "os error 28", "quota exceeded", "os error 122"):
-        return NeedsOwnerError("disk_full", "The disk of the memory folder is full; free some space and resume.")
+        return NeedsOperatorError("disk_full", "The disk of the memory folder is full; free some space and resume.")
     if says("permission denied", "read-only file system", "not a directory", "file exists", "access denied"):
-        return NeedsOwnerError(
+        return NeedsOperatorError(
             "memory_unwritable", "The memory folder cannot be written; check ATOM_MEMORY_URI and its permissions."
         )
     if says("error sending request", "timed out", "retryerror", "connection"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -20,7 +20,8 @@ class PassageRow:
     """A passage as the memory keeps it. `id` = passage_id(message_id, generation, seq).
 
     `embedded` is the text that the vector is made of (subject and passage); `content_hash` its hash: rows with equal
-    hashes share a vector. `folder_ids`, `to_addresses` (to, cc and bcc) and `from_address` are lower-case for filters.
+    hashes share a vector. `to_addresses` (to, cc and bcc) and `from_address` are lower-case for filters;
+    `folder_ids` are as the source has them: Outlook's may differ in case alone.
     `header` is what the words leg sees besides subject and text: the names and addresses of the sender and others.
     """
 
@@ -131,8 +132,8 @@ class PassageIndex(Protocol):
         """Find passages by words in text or subject. Any string is allowed; no words find nothing."""
         ...
 
-    async def delete(self, ids: Sequence[str]) -> None:
-        """Remove rows by id."""
+    async def place(self, folders: Mapping[UUID, Collection[str]]) -> None:
+        """Note in which folders messages lie now: folder ids by message. Those without rows are passed over."""
         ...
 
     async def upkeep(self) -> None:

@@ -64,7 +64,7 @@ def rows_of(
             content_hash=hashlib.sha256(embedded.encode()).hexdigest(),
             from_address=message.from_.address.lower() if message.from_ else "",
             to_addresses=_addresses((*message.to, *message.cc, *message.bcc)),
-            folder_ids=tuple(folder.lower() for folder in folder_ids),
+            folder_ids=tuple(folder_ids),
             has_attachments=message.has_attachments,
             received_at=message.received_at,
             generation=generation,

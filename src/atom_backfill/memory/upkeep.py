@@ -1,7 +1,6 @@
-"""The memory's housekeeping: when to fold new rows in, what to sweep out, what to count.
+"""The memory's housekeeping: when to fold new rows in, what to count, what is lost.
 
-`upkeep` belongs to whoever holds its duty: one owner at a time. `sweep` is for when no live lease can still be writing
-what the record does not know yet.
+`upkeep` belongs to whoever holds its duty: one owner at a time.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ MOST_UNINDEXED = 2_000
 """Rows outside the word index are read whole by every search: about 100 ms at this number."""
 MOST_SMALL_FILES = 20
 """A file a commit; each costs every search and every write a little."""
-SWEEP_ROWS = 500
 
 Current = Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, str]]]
 """Asks the record for the current generation of messages; those that it does not know are left out."""
@@ -75,21 +73,6 @@ async def tally(index: PassageIndex, current: Current) -> Tally:
         passages += len(shown)
         orphans += len(entries) - len(shown)
     return Tally(messages, passages, orphans)
-
-
-async def sweep(index: PassageIndex, current: Current) -> int:
-    """Delete rows that the record does not know, or knows in another generation; returns how many."""
-    swept = 0
-    doomed: list[str] = []
-    async for entries in index.entries():
-        shown = {entry.id for entry in await _shown(entries, current)}
-        doomed += [entry.id for entry in entries if entry.id not in shown]
-        while len(doomed) >= SWEEP_ROWS:
-            await index.delete(doomed[:SWEEP_ROWS])
-            swept += SWEEP_ROWS
-            del doomed[:SWEEP_ROWS]
-    await index.delete(doomed)
-    return swept + len(doomed)
 
 
 async def _shown(entries: Sequence[Entry], current: Current) -> list[Entry]:

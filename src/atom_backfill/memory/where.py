@@ -19,7 +19,7 @@ def where(narrowed: Filter) -> str | None:
         f"array_has(to_addresses, {quoted(narrowed.to_address.lower())})" if narrowed.to_address else "",
         f"received_at >= {_moment(narrowed.after)}" if narrowed.after else "",
         f"received_at < {_moment(narrowed.before)}" if narrowed.before else "",
-        f"array_has_any(folder_ids, [{_folders(narrowed)}])" if narrowed.folder_ids else "",
+        f"array_has_any(folder_ids, {list_of(narrowed.folder_ids)})" if narrowed.folder_ids else "",
         "" if narrowed.has_attachment is None else f"has_attachments = {str(narrowed.has_attachment).lower()}",
     ]
     return " AND ".join(filter(None, clauses)) or None
@@ -31,13 +31,14 @@ def one_of(column: str, values: Iterable[str]) -> str:
     return f"{column} IN ({listed})" if listed else "false"
 
 
+def list_of(values: Iterable[str]) -> str:
+    """Write a list of strings."""
+    return f"[{', '.join(map(quoted, values))}]"
+
+
 def quoted(value: str) -> str:
     """Write a string literal. A backslash means itself in DataFusion's SQL, so the quote sign alone is doubled."""
     return "'" + value.replace("'", "''") + "'"
-
-
-def _folders(narrowed: Filter) -> str:
-    return ", ".join(quoted(folder.lower()) for folder in narrowed.folder_ids)
 
 
 def _moment(moment: datetime) -> str:

@@ -18,7 +18,7 @@ from atom_backfill.search.snippets import snippet
 
 LONGEST_QUERY = 2000
 MOST_RESULTS = 200
-EVERY_FOLDER = "all"
+EVERY_FOLDER = ("", "/", "all")
 _FIRST_FETCH, _SECOND_FETCH = 200, 2000
 """Passages asked of each leg; the second time where the first were too few: long threads, copies, old generations."""
 
@@ -86,7 +86,7 @@ class Searcher:
 
     async def _filter(self, question: Question) -> Filter:
         folder_ids: Sequence[str] = ()
-        if question.folder and question.folder.casefold() != EVERY_FOLDER:
+        if question.folder.casefold() not in EVERY_FOLDER:
             folder_ids = folders_named(question.folder, await self.reach.folders(question.account_id))
         return Filter(
             account_id=question.account_id,

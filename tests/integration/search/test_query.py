@@ -109,6 +109,53 @@ async def test_a_filter_leaves_only_what_it_names(office: Office) -> None:
     assert found == FILTERS
 
 
+async def test_mail_that_lies_in_two_folders_is_found_in_each(office: Office, tmp_path: Path) -> None:
+    root = tmp_path / "mail"
+    (root / "Kept").mkdir()
+    copied = (root / "Projects" / "Atlas" / "2.eml").read_bytes()
+    (root / "Kept" / "copy.eml").write_bytes(copied)
+    (root / "Inbox" / "2.eml").write_bytes(copied)
+    await office.start()
+    await office.work()
+    for folder in ("Kept", "Inbox", "Projects/Atlas"):
+        [found] = await ask(office, "pump tests", folder=folder, mode="text")
+        assert set(found["folders"]) == {"Kept", "Inbox", "Projects/Atlas"}
+
+
+async def test_new_mail_that_lies_in_two_folders_is_found_in_each(world: World, tmp_path: Path) -> None:
+    for folder in ("Archive", "Inbox", "Kept"):
+        a_mail(tmp_path / "mail", folder, 1, "Pump tests", "The pump leaks at nine bar.")
+    tenant = await world.tenant()
+    async with an_office(world.database, tenant, world.account(tenant), tmp_path / "mail", tmp_path) as office:
+        await office.start()
+        await office.work()
+        for folder in ("Archive", "Inbox", "Kept"):
+            assert len(await ask(office, "pump tests", folder=folder)) == 1
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_mail_that_was_moved_is_found_where_it_lies_now(world: World, tmp_path: Path, again: bool) -> None:
+    a_mail(tmp_path / "mail", "Inbox", 1, "Pump tests", "The pump leaks at nine bar.")
+    a_mail(tmp_path / "mail", "Archive", 2, "Lease", "Signed.")
+    tenant = await world.tenant()
+    mailbox = world.account(tenant, kind="outlook")  # where a message lies in one folder at a time
+    async with an_office(world.database, tenant, mailbox, tmp_path / "mail", tmp_path) as office:
+        await office.start()
+        await office.work()
+        assert len(await ask(office, "pump tests", folder="Inbox")) == 1
+        (tmp_path / "mail" / "Inbox" / "1.eml").rename(tmp_path / "mail" / "Archive" / "1.eml")
+        await office.start(again=again)
+        await office.work()
+        assert {result["subject"] for result in await ask(office, "pump tests", folder="Archive")} >= {"Pump tests"}
+        with pytest.raises(NotFoundError):
+            await ask(office, "pump tests", folder="Nowhere")
+        assert await ask(office, "pump tests", folder="Inbox") == []
+
+
+async def test_the_root_means_every_folder(office: Office) -> None:
+    assert await subjects(office, "pump lease", folder="/") == await subjects(office, "pump lease", folder="all")
+
+
 async def test_another_account_s_mail_is_not_searched(office: Office, world: World) -> None:
     other = world.account(office.tenant, "other@lumen.example")
     assert await ask(office, "pump", account_id=other) == []

@@ -20,7 +20,7 @@ def test_everything_asked_for_must_hold() -> None:
     )
     assert clause == (
         "account_id = '00000000-0000-0000-0000-000000000001' AND from_address = 'a@x.test'"
-        " AND array_has_any(folder_ids, ['in''box']) AND has_attachments = false"
+        " AND array_has_any(folder_ids, ['In''box']) AND has_attachments = false"
     )
 
 
