@@ -80,7 +80,7 @@ class _Walk:
         self._ground = not coloured
         self._links: list[Link] = []
         self._marks: list[Mark] = []
-        self._pre = 0
+        self._pre = self._marked = 0
         self._lists: list[int] = []
 
     def render(self, root: LexborNode) -> Rendering:
@@ -148,7 +148,8 @@ class _Walk:
             begin()
             undo.append(begin)
         self._begin(node, tag, attributes, style, undo)
-        if attributes and (kind := _mark_of(attributes)):
+        if attributes and self._marked < _NESTED_MARKS and (kind := _mark_of(attributes)):
+            self._marked += 1
             undo.append(partial(self._end_mark, self._writer.at, kind))
         return undo
 
@@ -219,6 +220,7 @@ class _Walk:
             self._links.append(Link(start, self._writer.at, repair(href)))
 
     def _end_mark(self, start: int, kind: MarkKind) -> None:
+        self._marked -= 1
         if self._writer.at > start:
             self._marks.append(Mark(kind, start, self._writer.at))
 
@@ -251,6 +253,8 @@ def _mark_of(attributes: Attributes) -> MarkKind | None:
 
 _BEFORE_WORDS = frozenset(" \n\t>|")
 _LONGEST_ROW = 400
+_NESTED_MARKS = 8
+"""Marks within marks that are heeded; each costs a look at the lines inside."""
 _DROPPED = words(
     """
     script style head title meta link base iframe frame frameset object embed applet noscript template svg canvas audio

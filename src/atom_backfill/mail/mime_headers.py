@@ -20,9 +20,9 @@ def split_headers(payload: bytes, limits: Limits) -> tuple[Fields, bytes, bool]:
 
     Tolerates an mbox envelope line, blank lines before the first field, and stray lines between fields.
     """
-    payload = _LEADING_BLANK.sub(b"", payload, count=1)
     fields: list[tuple[str, list[bytes]]] = []
-    at, room, truncated = 0, limits.header_bytes, False
+    begin = at = _after_blank(payload)
+    room, truncated = limits.header_bytes, False
     while at < len(payload):
         end = payload.find(b"\n", at)
         end = len(payload) if end < 0 else end + 1
@@ -32,7 +32,12 @@ def split_headers(payload: bytes, limits: Limits) -> tuple[Fields, bytes, bool]:
             break
         match = _FIELD.match(line)
         continuation = line[:1] in b" \t" and bool(fields)
-        if not match and not continuation and not _goes_on(payload, end) and not (at == 0 and _ENVELOPE.match(line)):
+        if (
+            not match
+            and not continuation
+            and not _goes_on(payload, end)
+            and not (at == begin and _ENVELOPE.match(line))
+        ):
             break
         at = end
         kept = line[: max(0, room)]
@@ -117,6 +122,12 @@ def read_addresses(value: str, limits: Limits, room: int) -> tuple[tuple[Address
     return tuple(addresses), False
 
 
+def _after_blank(payload: bytes) -> int:
+    """Find the line that the first character stands on; a regular expression would walk all of a large mail."""
+    first = _CHARACTER.search(payload)
+    return payload.rfind(b"\n", 0, first.start()) + 1 if first else len(payload)
+
+
 def _goes_on(payload: bytes, at: int) -> bool:
     end = payload.find(b"\n", at)
     return bool(_FIELD.match(payload[at : end if end >= 0 else None][:200]))
@@ -181,7 +192,7 @@ def _read_address(raw: str, limits: Limits) -> Address:
     return Address(cut(name.strip("\"' "), limits.name_characters), cut(address, limits.address_characters))
 
 
-_LEADING_BLANK = re.compile(rb"\A(?:[ \t]*\r?\n)+")
+_CHARACTER = re.compile(rb"[^ \t\r\n]")
 _OFTEN_WRONG = frozenset(["", "ascii", "utf-8", "cp1252", "iso8859-15"])
 _FIELD = re.compile(rb"([!-9;-~]{1,100})[ \t]*:")
 _ENVELOPE = re.compile(rb">?From ")

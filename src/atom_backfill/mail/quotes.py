@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -42,12 +43,16 @@ def _mark_by_structure(lines: list[Line], rendering: Rendering) -> None:
     """Believe what the mail program's own HTML says, where the words did not say it already."""
     for mark in rendering.marks:
         kind = _STRUCTURE[mark.kind]
-        inside = [line for line in lines if mark.start <= line.start < mark.end and line.end <= mark.end + 1]
         if mark.kind is MarkKind.SIGNATURE and mark.end - mark.start > _LONGEST_SIGNATURE:
             continue
-        for line in inside:
-            if line.kind is SegmentKind.NEW:
+        first = bisect_left(lines, mark.start, key=_start)
+        for line in lines[first : bisect_left(lines, mark.end, key=_start)]:
+            if line.kind is SegmentKind.NEW and line.end <= mark.end + 1:
                 line.kind = kind
+
+
+def _start(line: Line) -> int:
+    return line.start
 
 
 def _mark_ends(lines: list[Line], names: frozenset[str]) -> None:

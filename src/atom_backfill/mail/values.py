@@ -56,7 +56,7 @@ def dates_in(text: str, start: int, end: int) -> Iterator[Value]:
 
 def amounts_in(text: str, start: int, end: int) -> Iterator[Value]:
     """Find amounts of money; the key is `EUR 1234.5`, whatever the notation."""
-    if not any(word in text for word in _MONEY_WORDS):
+    if not any(text.find(word, start, end) >= 0 for word in _MONEY_WORDS):
         return
     last = start
     for sign in islice(_MONEY.finditer(text, start, end), _MOST_SIGNS):

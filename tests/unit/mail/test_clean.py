@@ -83,12 +83,13 @@ HOSTILE = [
     "€1 ", "é", "日", "\u0301", "On x wrote:\n", "On 1.1.2026 x@y.test wrote:\n", "On 1.1.2026 x wrote:\n| a\n",
     "On 1.1.2026 x wrote:\n  a\n", "a:\n", "To: x,\n", "From: a\nSent: b\nTo: c\n", "-- \n", "Thanks,\n",
     "Bob\n", "12/12/2026 12:12\n", "----- Forwarded by x\n", "begin 644 x\n", "-----BEGIN PGP MESSAGE-----\n",
-    "unsubscribe ", "confidential intended recipient ", "March 2026 ", "2026-", "\n",
+    "unsubscribe ", "confidential intended recipient ", "March 2026 ", "2026-", "\n", "> a\nb 1\n",
 ]  # fmt: skip
 HOSTILE_HTML = [
     "<div>", "<ul><li>x", "<pre>", "<blockquote>", "<table><tr><td>", "<tr><td>a<td>b", "<b><p>", "<p>x",
     "<a href=x>y", "<", "<!--", "<b ", "<span style='margin-left:40px'>x", "<p style='color:red;'>x", "&nbsp;",
     "<x@y>", "<http://a.b/c>", "<img alt=x>", "<style>", "<svg>",
+    "<p class=gmail_attr>x</p>", "<p class=gmail_signature>x</p>y", "<div class=gmail_attr>x",
 ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from textwrap import dedent
 
@@ -333,3 +334,18 @@ def test_a_header_of_nothing_but_signs_is_read_in_linear_time(sign: bytes) -> No
 
 def test_html_of_nothing_but_style_tags_is_read_in_linear_time() -> None:
     read(mixed(("text/plain", "x"), ("text/html", "<style>" * 50_000)))
+
+
+def test_a_large_attachment_costs_no_more_than_finding_where_it_ends() -> None:
+    large = mixed(("text/plain", "The chart."), ("application/pdf", "A" * 76 + "\n" + "QUJD" * 5_000_000))
+    started = time.process_time()
+    message = read(large)
+    assert time.process_time() - started < 0.15
+    assert (message.body.strip(), message.attachments[0].size) == ("The chart.", 20_000_078)
+
+
+def test_delimiters_in_a_row_and_inside_lines_lose_no_part() -> None:
+    message = read(
+        HEAD + b"Content-Type: multipart/mixed; boundary=b\n\n--b\n--b\n\nSee --b here.\n--bc\n--b--\nepilogue"
+    )
+    assert message.body.strip() == "See --b here.\n--bc"
