@@ -1,73 +1,25 @@
 """Compares a mailbox's files with the record and the memory made of it, row by row. Shares no code with the product.
 
-By hand: `python tests/e2e/checker.py DATA NAME POSTGRES_URL MEMORY_FOLDER [--folder F]…`; prints what differs.
-The URL must be of a login that sees bodies.
+By hand: `PYTHONPATH=tests python -m e2e.checker DATA NAME POSTGRES_URL MEMORY_FOLDER [--folder F]…`; prints what
+differs. The URL must be of a login that sees bodies.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
-import re
 import sys
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import lancedb
-import psycopg
-from psycopg.rows import dict_row
+from e2e.stored import Store, read_store
+from e2e.truth import Row, Truth, Wanted, date_of, due, read_truth
+from e2e.words import lost_words, words_of
 
-Row = dict[str, Any]
-EXCLUDED = ("junkemail", "deleteditems", "drafts")
 SHOWN = 12
 """Differences of one sort that are written out; the rest are counted."""
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What the files hold: messages by id (of several lines with one id the last counts), folders by id."""
-
-    messages: dict[str, Row]
-    folders: dict[str, Row]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a backfill was asked for.
-
-    `until` of None: the end that the job's row names, and what is dated more than a day later, which cannot be new.
-    `odd`: ids whose date and words are not compared. `failed`: ids that must be failures. `gone`: ids that may be there
-    or not (they moved or were deleted meanwhile).
-    """
-
-    folders: tuple[str, ...] = ()
-    since: datetime | None = None
-    until: datetime | None = None
-    odd: frozenset[str] = frozenset()
-    failed: frozenset[str] = frozenset()
-    gone: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class Store:
-    """Everything that was stored for one mailbox."""
-
-    jobs: list[Row]
-    messages: list[Row]
-    places: list[Row]
-    failures: list[Row]
-    passages: list[Row]
-    findings: list[Row]
-    counted: dict[Any, Row]
-    graph: Row
-    unfinished: int
 
 
 @dataclass
@@ -87,137 +39,7 @@ class Report:
         ]
 
 
-# Truth ---------------------------------------------------------------------------------------------------------------
-
-
-def read_truth(directory: Path, name: str) -> Truth:
-    """Read `DIR/mailboxes/<name>.jsonl.gz` and `<name>.folders.json`."""
-    place = directory / "mailboxes"
-    listed = json.loads((place / f"{name}.folders.json").read_text())
-    folders = {each["id"]: each for each in (listed["value"] if isinstance(listed, dict) else listed)}
-    with gzip.open(place / f"{name}.jsonl.gz") as lines:
-        messages = {each["id"]: each for each in map(json.loads, lines)}
-    return Truth(messages, folders)
-
-
-def due(truth: Truth, wanted: Wanted, until: datetime) -> dict[str, str]:
-    """Return the ids that must be read, each with the folder that it must be found in."""
-    reading = {each for each in truth.folders if _is_read(truth, truth.folders[each], wanted.folders)}
-    drafts = {each for each, folder in truth.folders.items() if _known(folder) == "drafts"}
-    found = {}
-    for source_id, message in truth.messages.items():
-        folder = _folder_of(truth, message)
-        date = date_of(message)
-        in_range = date is None or ((wanted.since is None or date >= wanted.since) and date < until)
-        in_range |= wanted.until is None and date is not None and date > until + timedelta(days=1)
-        draft = message.get("isDraft") is True and folder not in drafts
-        if folder in reading and in_range and not draft and source_id not in wanted.gone:
-            found[source_id] = folder
-    return found
-
-
-def date_of(message: Row) -> datetime | None:
-    """Read a date as strictly as Graph's filters do, to the second; None where it is none."""
-    text = message.get("receivedDateTime")
-    if not isinstance(text, str) or not re.fullmatch(
-        r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)", text
-    ):
-        return None
-    try:
-        return datetime.fromisoformat(text).replace(microsecond=0).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _is_read(truth: Truth, folder: Row, named: Sequence[str]) -> bool:
-    if str(folder.get("@odata.type", "")).endswith("mailSearchFolder"):
-        return False
-    if not named:
-        return not any(_known(each) in EXCLUDED for each in _line_of(truth, folder))
-    path = "/".join(str(each.get("displayName")) for each in reversed(_line_of(truth, folder)))
-    names = {path.casefold(), _known(folder) or path.casefold(), folder["id"].casefold()}
-    return bool(names & {name.casefold() for name in named}) or "all" in named
-
-
-def _line_of(truth: Truth, folder: Row) -> list[Row]:
-    """Return a folder and those above it."""
-    line = [folder]
-    while (parent := truth.folders.get(line[-1].get("parentFolderId", ""))) is not None and parent not in line:
-        line.append(parent)
-    return [each for each in line if _known(each) != "msgfolderroot"]
-
-
-def _folder_of(truth: Truth, message: Row) -> str:
-    named = message.get("parentFolderId")
-    if named in truth.folders:
-        return str(named)
-    return next(each for each, folder in truth.folders.items() if _known(folder) == "inbox")
-
-
-def _known(folder: Row) -> str:
-    return str(folder.get("wellKnownName") or "").lower()
-
-
-# Store ---------------------------------------------------------------------------------------------------------------
-
-
-def read_store(url: str, memory: Path, address: str) -> Store:
-    """Read all that is stored for the mailbox of an address."""
-    with psycopg.connect(url, row_factory=dict_row, autocommit=True) as connection:
-
-        def rows(statement: str, **values: Any) -> list[Row]:
-            return connection.execute(statement, {"account": account["id"], **values}).fetchall()
-
-        found = connection.execute("SELECT id, tenant_id FROM accounts WHERE address = %s", [address]).fetchall()
-        account = _only(found)
-        jobs = rows("SELECT * FROM historical_sync_jobs WHERE account_id = %(account)s ORDER BY created_at")
-        return Store(
-            jobs=jobs,
-            messages=rows(_MESSAGES),
-            places=rows("SELECT message_id, folder_id FROM message_places WHERE account_id = %(account)s"),
-            failures=rows("SELECT * FROM failures WHERE account_id = %(account)s"),
-            passages=_passages(memory / str(account["tenant_id"]), str(account["id"])),
-            findings=rows(_FINDINGS),
-            counted={job["id"]: _only(rows(_COUNTS, job=job["id"])) for job in jobs},
-            graph=_only(rows(_GRAPH, tenant=account["tenant_id"])),
-            unfinished=_only(rows(_UNFINISHED))["n"],
-        )
-
-
-def _passages(dataset: Path, account: str) -> list[Row]:
-    columns = ["id", "message_id", "thread_id", "seq", "start", "end", "subject", "text", "generation", "account_id"]
-    table = lancedb.connect(str(dataset)).open_table("passages")
-    found: list[Row] = table.to_lance().to_table(columns=columns).to_pylist()
-    return [row for row in found if row["account_id"] == account]
-
-
-def _only(rows: list[Row]) -> Row:
-    assert len(rows) == 1, f"one row expected, not {len(rows)}"
-    return rows[0]
-
-
-_MESSAGES = """SELECT m.*, b.text, b.source_body IS NOT NULL AS has_body FROM messages m
-LEFT JOIN message_bodies b ON b.tenant_id = m.tenant_id AND b.message_id = m.id WHERE m.account_id = %(account)s"""
-_FINDINGS = """SELECT f.message_id, f.name, f.entity_type, f.properties, m.subject, b.text FROM discovered_entities f
-JOIN messages m ON m.tenant_id = f.tenant_id AND m.id = f.message_id
-JOIN message_bodies b ON b.tenant_id = m.tenant_id AND b.message_id = m.id WHERE m.account_id = %(account)s"""
-_COUNTS = """SELECT (SELECT count(*) FROM messages WHERE first_job_id = %(job)s) AS records_processed,
-  (SELECT count(*) FROM discovered_entities WHERE job_id = %(job)s)
-  + (SELECT count(*) FROM graph_evidence WHERE job_id = %(job)s AND node_id IS NOT NULL) AS entities_extracted,
-  (SELECT count(*) FROM graph_evidence WHERE job_id = %(job)s AND edge_id IS NOT NULL) AS relationships_extracted"""
-_GRAPH = """SELECT (SELECT count(*) FROM graph_edges e WHERE tenant_id = %(tenant)s AND weight <>
-    (SELECT count(*) FROM graph_evidence v WHERE v.tenant_id = e.tenant_id AND v.edge_id = e.id)) AS wrong_weights,
-  (SELECT count(*) FROM graph_edges WHERE tenant_id = %(tenant)s AND weight < 1) AS bare_edges,
-  (SELECT count(*) FROM graph_nodes n WHERE tenant_id = %(tenant)s AND NOT EXISTS
-    (SELECT FROM graph_evidence v WHERE v.tenant_id = n.tenant_id AND v.node_id = n.id)) AS bare_nodes"""
-_UNFINISHED = """SELECT count(*) AS n FROM sync_chunks c JOIN historical_sync_jobs j ON j.id = c.job_id
-WHERE c.account_id = %(account)s AND c.state <> 'done' AND j.status <> 'cancelled'"""
-
-
-# Comparison ----------------------------------------------------------------------------------------------------------
-
-
-def differences(truth: Truth, store: Store, wanted: Wanted = Wanted()) -> list[str]:
+def differences(truth: Truth, store: Store, wanted: Wanted = Wanted()) -> list[str]:  # noqa: B008 - frozen
     """Say what is not as it must be after a completed backfill; nothing where all is right."""
     report = Report()
     until = wanted.until or store.jobs[-1]["end_date"]
@@ -303,7 +125,7 @@ def _compare_message(report: Report, message: Row, row: Row, *, odd: bool) -> No
     if not odd and received != date:
         report.add("wrong date", [f"{source_id}: {received} is not {date}"])
     pairs: dict[str, tuple[Any, Any]] = {
-        "subject": (_words(message.get("subject")), _words(row["subject"])),
+        "subject": (words_of(message.get("subject")), words_of(row["subject"])),
         "sender": (_sender(message), row["from_address"]),
         "conversation": (message.get("conversationId") or "", row["conversation_id"]),
         "internet message id": ((message.get("internetMessageId") or "").strip(), row["internet_message_id"]),
@@ -331,66 +153,6 @@ def _compare_findings(report: Report, store: Store) -> None:
         is_there = 0 <= start < end <= len(source) and (row["entity_type"] == "link" or quoted == row["name"])
         if not is_there:
             report.add("finding is not where it says", [f"{row['entity_type']} {row['name']!r} at {quoted!r}"])
-
-
-# Text ----------------------------------------------------------------------------------------------------------------
-
-
-def lost_words(message: Row, stored: str) -> list[str]:
-    """Return words of the body that the stored text lacks, where they are more than a hundredth (HTML: a tenth)."""
-    body = message.get("body") or {}
-    content = body.get("content")
-    if not isinstance(content, str):
-        return []
-    html = str(body.get("contentType")).lower() == "html"
-    wanted = Counter(_words(_visible(content) if html else content))
-    missing = wanted - Counter(_words(stored))
-    allowed = (0.1 if html else 0.01) * wanted.total()
-    return [] if missing.total() <= allowed else list(missing)
-
-
-def _words(text: object) -> list[str]:
-    if not isinstance(text, str):
-        return []
-    plain = unicodedata.normalize("NFKC", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-    return re.findall(r"[^\W_]{2,}", plain.casefold())
-
-
-def _visible(html: str) -> str:
-    reader = _Reader()
-    reader.feed(html)
-    reader.close()
-    return " ".join(reader.text)
-
-
-class _Reader(HTMLParser):
-    """Collects what a reader would see, roughly."""
-
-    SILENT = frozenset({"script", "style", "head", "title", "noscript", "template"})
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.text: list[str] = []
-        self._silent: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        hidden = any(
-            name == "style" and re.search(r"display\s*:\s*none|font-size\s*:\s*0", value or "") for name, value in attrs
-        )
-        if (
-            tag in self.SILENT
-            or (self._silent and tag == self._silent[-1])
-            or (hidden and tag in ("div", "span", "p", "td"))
-        ):
-            self._silent.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if self._silent and tag == self._silent[-1]:
-            self._silent.pop()
-
-    def handle_data(self, data: str) -> None:
-        if not self._silent:
-            self.text.append(data)
 
 
 def main() -> int:

@@ -21,7 +21,9 @@ from atom_backfill.jobs.worker import WorkerOptions
 from atom_backfill.settings import load_settings
 from atom_backfill.telemetry import configure
 from databases import FreshDatabase
-from e2e.checker import Wanted, differences, read_store, read_truth
+from e2e.checker import differences
+from e2e.stored import read_store
+from e2e.truth import Wanted, read_truth
 from fakes.embedder import HashEmbedder
 from fakes.hurried_clock import HurriedClock
 from graph_world import GraphWorld

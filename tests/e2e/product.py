@@ -20,7 +20,9 @@ import httpx
 
 from atom_backfill.cli.main import main
 from atom_backfill.db.embedded import EmbeddedPostgres
-from e2e.checker import Store, Truth, Wanted, differences, read_store, read_truth
+from e2e.checker import differences
+from e2e.stored import Store, read_store
+from e2e.truth import Truth, Wanted, read_truth
 from fakes.embedding_server import KEY, MODEL
 
 Json = Any
