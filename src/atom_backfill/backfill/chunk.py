@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 from atom_backfill.backfill.page import Fetched, Parts, sort_page, store_page
 from atom_backfill.backfill.ports import Batch, Work
@@ -81,10 +80,10 @@ class _Ahead:
     async def close(self) -> None:
         """Drop a page that nobody will ask for."""
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await self._task
-            self._task = None
+            task, self._task = self._task, None
+            task.cancel()
+            # Not awaited itself: its cancellation would be taken for this one's, and this one's for its.
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _fetch(self, window: Window, link: Link | None) -> tuple[Fetched, Page]:
         began = self._clock.monotonic()
