@@ -20,6 +20,8 @@ from atom_backfill.jobs.trouble import Trouble
 
 LEASE_S = 20.0
 RENEW_EVERY_S = 5.0
+ENDING_S = 1.0
+"""In which a renewal under way may end; one that the database leaves unanswered ends with the process."""
 
 OnChange = Callable[[Standing], None]
 """Called once, from the heartbeat's thread, when a lease no longer stands as HELD."""
@@ -55,8 +57,7 @@ class Heartbeat:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._poked.set()
-        self._thread.join()
-        self._renewals.close()
+        self._thread.join(ENDING_S)
 
     def add(self, lease: Lease, on_change: OnChange) -> None:
         """Keep this lease alive from now on; it has just been claimed."""
@@ -106,12 +107,17 @@ class Heartbeat:
         item.on_change(standing)
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._poked.wait(self._every_s)
-            self._poked.clear()
-            if self._stopping.is_set():
-                return
-            try:
-                self.beat()
-            except Exception as error:  # noqa: BLE001 - the thread's edge: no mistake may end all renewals
-                self._log.error("heartbeat stumbled", error_code="bug", error=type(error).__name__, exc_info=error)
+        try:
+            while not self._stopping.is_set():
+                self._poked.wait(self._every_s)
+                self._poked.clear()
+                if not self._stopping.is_set():
+                    self._beat_anyhow()
+        finally:
+            self._renewals.close()
+
+    def _beat_anyhow(self) -> None:
+        try:
+            self.beat()
+        except Exception as error:  # noqa: BLE001 - the thread's edge: no mistake may end all renewals
+            self._log.error("heartbeat stumbled", error_code="bug", error=type(error).__name__, exc_info=error)

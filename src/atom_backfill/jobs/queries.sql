@@ -235,9 +235,9 @@ WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND state = 'quarantined'
   AND (%(chunks)s::uuid[] IS NULL OR id = ANY(%(chunks)s::uuid[]));
 
 -- name: hasten_job
--- Resuming does not wait out an old backoff.
-UPDATE sync_chunks SET run_at = atom_now(), attempts = 0
-WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND state = 'ready' AND run_at > atom_now();
+-- Resuming does not wait out an old backoff, nor count what failed before.
+UPDATE sync_chunks SET run_at = least(run_at, atom_now()), attempts = 0
+WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND state = 'ready' AND (run_at > atom_now() OR attempts > 0);
 
 -- name: open_turn
 -- Claims see the job from now on.

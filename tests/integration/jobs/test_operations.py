@@ -99,6 +99,14 @@ async def test_resuming_does_not_wait_out_an_old_backoff(world: World) -> None:
     assert (await world.claim()).attempts == 0
 
 
+async def test_resuming_a_failed_job_begins_to_count_failures_anew(world: World) -> None:
+    held = await world.lease()
+    await world.store.settle(held, Again(0.0, "disk_full", "Full.", counts=True))
+    await world.store.settle(await world.claim(), FailJob("disk_full", "Full.", sign_in=False))
+    await world.control(held.tenant_id).resume(held.job_id)
+    assert (await world.claim()).attempts == 0
+
+
 async def test_a_cancelled_job_is_never_claimed_again_and_keeps_what_it_has(world: World) -> None:
     tenant = await world.tenant()
     job = await world.job(tenant, world.account(tenant), 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -179,14 +180,26 @@ def test_the_thread_beats_by_itself_and_when_poked_and_ends_with_its_context() -
         assert answers.beaten.wait(5)
 
 
-def test_no_mistake_ends_the_thread() -> None:
-    answers = Answers(error=ZeroDivisionError("of a mail"))
-    with capture_logs() as logs, Heartbeat(answers, SystemClock(), every_s=0.001) as heartbeat:
+def test_a_database_that_does_not_answer_holds_up_no_end() -> None:
+    answers, answered, began = Answers(), threading.Event(), time.monotonic()
+    answers.while_asked = lambda: answered.wait(20)
+    with Heartbeat(answers, SystemClock(), every_s=0.001) as heartbeat:
         heartbeat.add(a_lease(), lambda _: None)
-        for _ in range(3):
-            assert answers.beaten.wait(5)
-            answers.beaten.clear()
-    stumbles = [event for event in logs if event["event"] == "heartbeat stumbled"]
+        assert answers.beaten.wait(20)
+    assert time.monotonic() - began < 10
+    assert not answers.closed, "a connection that is in use is left alone"
+    answered.set()
+
+
+def test_no_mistake_ends_the_thread() -> None:
+    """Each beat is looked at only after the one before has ended, so nothing depends on who is quicker."""
+    answers, beats = Answers(error=ZeroDivisionError("of a mail")), threading.Semaphore(0)
+    answers.while_asked = beats.release
+    with capture_logs() as logs:
+        with Heartbeat(answers, SystemClock(), every_s=0.001) as heartbeat:
+            heartbeat.add(a_lease(), lambda _: None)
+            assert all(beats.acquire(timeout=60) for _ in range(3))
+        stumbles = [event for event in logs if event["event"] == "heartbeat stumbled"]
     assert len(stumbles) >= 2
     assert stumbles[0]["error_code"] == "bug"
     assert stumbles[0]["error"] == "ZeroDivisionError"
