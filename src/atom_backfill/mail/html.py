@@ -15,7 +15,7 @@ from atom_backfill.mail.styles import PLAIN, Attributes, Style, Styles
 from atom_backfill.mail.vocabulary import any_of, phrases, words
 from atom_backfill.mail.writer import Link, Mark, MarkKind, Rendering, Writer
 
-RENDERER = 1
+RENDERER = 2
 """Raised whenever the same HTML or text would render differently; stored with every rendering."""
 
 Undo = list[Callable[[], None]]

@@ -78,7 +78,7 @@ _HIDDEN = phrases(
     """
 )
 _FONT_SIZE = re.compile(r"(?:^|[;\s])font-size\s*:\s*([^;]{1,20})", re.IGNORECASE)
-_TINY = re.compile(r"[0-2](?:\.\d+)?(?:px|pt)?\s*(?:!|$)|0(?:\.\d+)?(?:em|rem|%)\s*(?:!|$)", re.IGNORECASE)
+_TINY = re.compile(r"[0-2](?:(?:\.\d+)?(?:px|pt))?\s*(?:!|$)|0(?:\.[01]\d*)?(?:em|rem|%)\s*(?:!|$)", re.IGNORECASE)
 _COLOR = re.compile(r"(?:^|[;\s])color\s*:\s*([^;]{1,40})", re.IGNORECASE)
 _GROUND = re.compile(r"(?:^|[;\s])background(?:-color)?\s*:\s*([^;]{1,40})", re.IGNORECASE)
 _WHITE = re.compile(r"#f{3}(?:f{3})?(?![0-9a-f])|white\b|rgba?\(\s*255\s*,\s*255\s*,\s*255\b", re.IGNORECASE)

@@ -56,6 +56,7 @@ def test_html_reads_as_a_person_sees_it(html: str, text: str) -> None:
         "<div style='max-height:0;overflow:hidden'>{}</div>",
         "<div style='opacity:0'>{}</div>",
         "<div style='font-size:0'>{}</div>",
+        "<div style='font-size:0.01em'>{}</div>",
         "<div style='font-size:1px;color:#ffffff'>{}</div>",
         "<span style='color:#fff;background:#fff'>{}</span>",
         "<span style='color:white'>{}</span>",
@@ -87,6 +88,9 @@ def test_what_nobody_sees_is_no_text(hidden: str) -> None:
         "<style>.dark{background:#000}</style><p class=dark><span style='color:#fff'>shown</span></p>",
         "<div style='color:#fff'><p style='color:#333'>shown</p></div>",
         "<p style='line-height:0;max-height:100px'>shown</p>",
+        "<p style='font-size:0.875rem'>shown</p>",
+        "<p style='font-size:0.8em;color:#111'>shown</p>",
+        "<p style='font-size:1.4'>shown</p>",
     ],
 )
 def test_what_only_looks_hidden_is_text(html: str) -> None:
