@@ -91,7 +91,7 @@ VALUES: dict[str, Any] = {
     "folder_ids": ["inbox"] * 59, "rows": Jsonb([]), "done": 1, "messages": 1, "entities": 1, "relationships": 1,
     "fetch": 1.0, "embed": 1.0, "store": 1.0, "finished": 1, "total": 1, "estimate": 1, "thread": uuid(5, 7),
     "least": None, "most": 4, "status": None, "limit": 20, "scope": "mailbox 7", "holder": CHUNK, "held_s": 45.0,
-    "wait_s": 3.0, "edges": IDS,
+    "wait_s": 3.0, "edges": IDS, "message": IDS[0], "source_id": "f-7",
 }  # fmt: skip
 ENGINE, WORK = "atom_engine", "atom_work"
 HOT: dict[tuple[str, str], tuple[Queries, str]] = {
@@ -105,9 +105,9 @@ HOT: dict[tuple[str, str], tuple[Queries, str]] = {
     ("archive", WORK): (ARCHIVE, """
         read_known find_settled touch_messages insert_places drop_other_places insert_entities drop_entities
         insert_failures count_failures drop_failures read_failures read_message read_thread read_places find_places
-        read_entities read_headlines"""),
+        read_entities read_headlines read_failures_of_message"""),
     ("graph", WORK): (GRAPH, """
-        insert_nodes insert_edges insert_evidence drop_evidence drop_bare_edges drop_bare_nodes"""),
+        insert_nodes insert_edges insert_evidence drop_evidence drop_bare_edges drop_bare_nodes read_facts"""),
     ("sources", ENGINE): (SOURCES, "take_permit free_permit read_throttle throttle_account drop_slot"),
 }  # fmt: skip
 CASES = [

@@ -135,7 +135,7 @@ class PostgresArchive:
         self._tenant = tenant
 
     async def message(self, wanted: UUID) -> Row:
-        """Return a message with text, segments, folders and entities. Raises NotFoundError."""
+        """Return a message with text, segments, folders, entities and failures. Raises NotFoundError."""
         async with self._database.transaction(Work(self._tenant)) as tx:
             row = await tx.fetch_one(SQL["read_message"], {"tenant": self._tenant, "id": wanted})
             if row is None:
@@ -145,7 +145,9 @@ class PostgresArchive:
                 )
             places = await tx.fetch_all(SQL["read_places"], {"tenant": self._tenant, "ids": [wanted]})
             entities = await tx.fetch_all(SQL["read_entities"], {"tenant": self._tenant, "id": wanted})
-        return row | {"folders": [place["path"] for place in places], "entities": entities}
+            of_source = {"tenant": self._tenant, "account": row["account_id"], "source_id": row["source_id"]}
+            failures = await tx.fetch_all(SQL["read_failures_of_message"], of_source)
+        return row | {"folders": [place["path"] for place in places], "entities": entities, "failures": failures}
 
     async def thread(self, thread: UUID) -> list[UUID]:
         """Return the ids of a conversation's messages, oldest first."""
@@ -154,8 +156,14 @@ class PostgresArchive:
         return [row["id"] for row in rows]
 
     async def resolve_message(self, prefix: str) -> UUID:
-        """Find the message that an id or its beginning names. Raises NotFoundError, UsageError where several do."""
-        return await self._resolve("find_messages", prefix, "message")
+        """Find the message that an id or its beginning names.
+
+        Raises NotFoundError, with the way out where the message could not be read, and UsageError where several fit.
+        """
+        try:
+            return await self._resolve("find_messages", prefix, "message")
+        except NotFoundError as error:
+            raise await self._unread(prefix) or error from None
 
     async def resolve_thread(self, prefix: str) -> UUID:
         """Find the thread that an id or its beginning names. Raises NotFoundError, UsageError where several do."""
@@ -175,6 +183,18 @@ class PostgresArchive:
         for row in rows:
             folders.setdefault(row["message_id"], []).append(row["path"])
         return folders
+
+    async def _unread(self, prefix: str) -> NotFoundError | None:
+        least, most = uuid_range(prefix, "message")
+        async with self._database.transaction(Work(self._tenant)) as tx:
+            row = await tx.fetch_one(SQL["find_unread"], {"tenant": self._tenant, "least": least, "most": most})
+        if row is None:
+            return None
+        return NotFoundError(
+            "message_not_read",
+            f"This message could not be read: `failures {row['job_id']}` says why, and "
+            f"`retry {row['job_id']} --failure {row['id']}` reads it again.",
+        )
 
     async def _resolve(self, query: str, prefix: str, what: str) -> UUID:
         least, most = uuid_range(prefix, what)

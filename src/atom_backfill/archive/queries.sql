@@ -129,6 +129,18 @@ SELECT id FROM messages
 WHERE tenant_id = %(tenant)s AND id BETWEEN %(least)s AND %(most)s
 ORDER BY id LIMIT 2;
 
+-- name: find_unread
+-- A message that could not be read, by id or by the beginning of its id.
+SELECT id, job_id FROM failures
+WHERE tenant_id = %(tenant)s AND message_id BETWEEN %(least)s AND %(most)s
+ORDER BY message_id LIMIT 1;
+
+-- name: read_failures_of_message
+-- What could not be done with a message.
+SELECT id AS failure_id, job_id, stage, error_code, error, attempts, first_at, last_at FROM failures
+WHERE tenant_id = %(tenant)s AND account_id = %(account)s AND source_id = %(source_id)s
+ORDER BY first_at, id;
+
 -- name: find_threads
 -- A thread by id, or by the beginning of its id.
 SELECT DISTINCT thread_id AS id FROM messages

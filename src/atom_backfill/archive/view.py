@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from atom_backfill.mail.digest import SegmentKind
 
 
-def message_view(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of docs/reference/answers.md from what `PostgresArchive.message` reads."""
+def message_view(row: Mapping[str, Any], facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the document of docs/reference/answers.md from what `PostgresArchive.message` and the graph read."""
     return {
         "message_id": row["id"],
         "source_id": row["source_id"],
@@ -29,8 +29,8 @@ def message_view(row: Mapping[str, Any]) -> dict[str, Any]:
         "text": row["text"],
         "clean_text": clean_text(row["text"], row["segments"]),
         "entities": [_entity(entity) for entity in row["entities"]],
-        "facts": [],
-        "failures": [],
+        "facts": list(facts),
+        "failures": row["failures"],
         "attachments": row["attachments"],
         "bulk": row["bulk"],
         "notes": row["notes"],

@@ -12,6 +12,8 @@ from atom_backfill.cli.render import NOTHING, answer, harmless, headline, line, 
 from atom_backfill.cli.session import with_tenancy
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from atom_backfill.app.core import Tenancy
 
 Document = dict[str, Any]
@@ -74,9 +76,7 @@ def message(call: Invocation, message_id: str) -> None:
     """Show a stored message with what was found in it."""
 
     async def run(tenancy: Tenancy) -> Document:
-        from atom_backfill.archive.view import message_view
-
-        return message_view(await tenancy.archive.message(await tenancy.archive.resolve_message(message_id)))
+        return await _message(tenancy, await tenancy.archive.resolve_message(message_id))
 
     found = with_tenancy(call, run)
     answer(call, found, lambda: _show_message(found))
@@ -89,15 +89,18 @@ def thread(call: Invocation, thread_id: str) -> None:
     """Show a conversation's messages, the oldest first."""
 
     async def run(tenancy: Tenancy) -> Document:
-        from atom_backfill.archive.view import message_view
-
-        archive = tenancy.archive
-        found = await archive.resolve_thread(thread_id)
-        messages = [message_view(await archive.message(each)) for each in await archive.thread(found)]
+        found = await tenancy.archive.resolve_thread(thread_id)
+        messages = [await _message(tenancy, each) for each in await tenancy.archive.thread(found)]
         return {"thread_id": found, "messages": messages}
 
     found = with_tenancy(call, run)
     answer(call, found, lambda: _show_thread(found))
+
+
+async def _message(tenancy: Tenancy, message: UUID) -> Document:
+    from atom_backfill.archive.view import message_view
+
+    return message_view(await tenancy.archive.message(message), await tenancy.graph.facts(message))
 
 
 def show_results(found: Document) -> None:
@@ -154,6 +157,10 @@ def _show_message(found: Document) -> None:
             "Found in it: "
             + ", ".join(dict.fromkeys(f"{shown(e['name'])} ({e['entity_type']})" for e in found["entities"]))
         )
+
+    for failure in found["failures"]:
+        line()
+        line(f"Could not be done ({failure['stage']}): {shown(failure['error'])}")
 
 
 def _show_thread(found: Document) -> None:

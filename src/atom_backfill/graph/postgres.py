@@ -1,4 +1,4 @@
-"""The graph in PostgreSQL: nodes, edges and evidence, written inside the page's transaction."""
+"""The graph in PostgreSQL: nodes, edges and evidence, written inside the page's transaction, and read for people."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from atom_backfill.db.named_sql import load_queries
+from atom_backfill.db.pool import Database, Work
 from atom_backfill.db.transaction import Row, Transaction
 from atom_backfill.graph.headers import Shown
 from atom_backfill.jobs.job import Lease, TenantId
@@ -50,6 +51,19 @@ async def drop_bare(tx: Transaction, tenant: TenantId, ids: Collection[UUID]) ->
         keys = {"tenant": tenant, "ids": list(ids)}
         await tx.execute(SQL["drop_bare_edges"], keys)
         await tx.execute(SQL["drop_bare_nodes"], keys)
+
+
+class PostgresGraph:
+    """Reads of one tenant's graph, for people."""
+
+    def __init__(self, database: Database, tenant: TenantId) -> None:
+        self._database = database
+        self._tenant = tenant
+
+    async def facts(self, message: UUID) -> list[Row]:
+        """Return the relations that a message is evidence of, as docs/reference/answers.md has them."""
+        async with self._database.transaction(Work(self._tenant)) as tx:
+            return await tx.fetch_all(SQL["read_facts"], {"tenant": self._tenant, "message": message})
 
 
 def _node_rows(shown: Shown) -> list[dict[str, Any]]:
