@@ -201,6 +201,23 @@ def test_local_mail_without_an_address_is_named_by_its_file(home: Home, tmp_path
     assert home.call("cancel", place.name, "--tenant", "attic", "--json").json["status"] == "cancelled"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        ([""], 2, "Name the file or folder"),
+        ([os.fsdecode(b"\xff mail")], 2, "is not UTF-8"),
+        (["{mail}", "--address", "ines\x1b[31m@lumen.example"], 2, "none of them invisible"),
+        (["{mail}", "--address", os.fsdecode(b"\xff@lumen.example")], 2, "none of them invisible"),
+        (["{mail}", "--address", "a" * 321], 2, "at most 320 characters"),
+    ],
+    ids=["no path", "path of bytes", "control characters", "address of bytes", "too long"],
+)
+def test_a_mailbox_has_names_that_can_be_kept(home: Home, arguments: list[str], status: int, says: str) -> None:
+    done = home.call("connect", "mbox", *(each.format(mail=home.mail) for each in arguments))
+    assert (done.status, done.out, len(done.lines)) == (status, "", 1)
+    assert says in done.err
+
+
 def test_a_local_folder_without_mail_is_said(home: Home, tmp_path: Path) -> None:
     done = home.call("connect", "mbox", str(tmp_path))
     assert (done.status, done.out, len(done.lines)) == (1, "", 1)

@@ -112,7 +112,8 @@ def test_without_data_it_serves_the_sample_mailbox() -> None:
         (["--generate", "big"], "must be NAME=COUNT"),
         (["--generate", "big=1", "--user", "nobody"], "there is no such mailbox, only big"),
         (["--latency", "-1"], "must not be negative"),
-        (["--port", "x"], "invalid int value"),
+        (["--port", "70000"], "must be a number from 0 to 65535"),
+        (["--port", "x"], "must be a number from 0 to 65535"),
     ],
 )
 def test_what_cannot_be_run_is_wrong_usage(arguments: list[str], sentence: str) -> None:

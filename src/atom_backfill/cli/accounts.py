@@ -33,16 +33,19 @@ def connect() -> None:
     "mbox",
     examples=("connect mbox ~/export/mail.mbox", "connect mbox ~/Maildir --address ines@lumen.example"),
 )
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path")
 @click.option("--address", default="", metavar="ADDR", help="Whose mail it is, for people (default: the file's name).")
 @click.pass_obj
-def connect_mbox(call: Invocation, path: Path, address: str) -> None:
+def connect_mbox(call: Invocation, path: str, address: str) -> None:
     """Connect an mbox file, a Maildir, or a folder of .eml files."""
+    # Path("") is the working folder: `connect mbox "$UNSET"` would read whatever mail lies there.
+    if not path.strip():
+        raise UsageError("bad_arguments", "Name the file or folder to connect; the working folder is `.`.")
 
     async def run(tenancy: Tenancy) -> Account:
         from atom_backfill.app.connecting import connect_mbox
 
-        return await connect_mbox(tenancy, path, address.strip())
+        return await connect_mbox(tenancy, Path(path), address)
 
     _connected(call, with_tenancy(call, run))
 
@@ -83,7 +86,7 @@ def connect_outlook(
         from atom_backfill.app.connecting import Registration, connect_outlook
 
         app = Registration(app_tenant or "common", client_id.strip(), secret)
-        return await connect_outlook(tenancy, app, user.strip(), note)
+        return await connect_outlook(tenancy, app, user, note)
 
     _connected(call, with_tenancy(call, run))
 

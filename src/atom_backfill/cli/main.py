@@ -11,9 +11,9 @@ from contextlib import suppress
 import click
 
 from atom_backfill.cli.command import PROGRAM, Group, Invocation
-from atom_backfill.cli.render import flush, note
+from atom_backfill.cli.render import duration, flush, note
 from atom_backfill.cli.signals import INTERRUPTED
-from atom_backfill.errors import AtomError
+from atom_backfill.errors import AtomError, BugError, RetryLaterError, ThrottledError
 
 FAILED, USAGE = 1, 2
 
@@ -52,7 +52,7 @@ def _told(error: BaseException, call: Invocation) -> int:
             _say(f"{error.format_message()}{_help_hint(error)}")
             return USAGE
         case AtomError():
-            _say(error.message)
+            _say(f"{error.message}{_next_step(error)}")
             if call.debug and error.detail:
                 _say(error.detail)
             return error.exit_status
@@ -69,6 +69,18 @@ def _told(error: BaseException, call: Invocation) -> int:
         case _:
             _say(f"unexpected {type(error).__name__}; run again with --debug to see where")
             return FAILED
+
+
+def _next_step(error: AtomError) -> str:
+    """Say what to do about errors that workers deal with by themselves, and whose sentences therefore do not."""
+    match error:
+        case ThrottledError():
+            return f" Try again in {duration(error.after)}."
+        case RetryLaterError():
+            return f" Try again; if it stays, `{PROGRAM} doctor` looks at each part."
+        case BugError():
+            return f" This is a mistake in {PROGRAM}: run it again with --debug, and report where it happened."
+    return ""
 
 
 def _say(sentence: str) -> None:

@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", type=Path, metavar="DIR", help="mailboxes in DIR/mailboxes (default: the sample mailbox)")
     add("--generate", action="append", default=[], metavar="NAME=COUNT", help="a made-up mailbox of that size")
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    add("--port", type=int, default=0, help="port to listen on (default: a free one)")
+    add("--port", type=_port, default=0, metavar="P", help="port to listen on (default: a free one)")
     add("--faults", type=Path, metavar="FILE", help="scripted faults, a JSON list")
     add("--quirks", type=Path, metavar="FILE", help="switches, a JSON object")
     add("--quirk", action="append", default=[], metavar="NAME=VALUE", help="one switch, its value as JSON or text")
@@ -135,6 +135,12 @@ def _sample(scratch: Path) -> dict[str, Mailbox]:
 def _check_user(user: str, mailboxes: dict[str, Mailbox]) -> None:
     if user and user.removesuffix("@example.com") not in mailboxes:
         raise DataError(f"--user {user}: there is no such mailbox, only {', '.join(sorted(mailboxes))}")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError("must be a number from 0 to 65535")
+    return int(text)
 
 
 def _seconds(text: str) -> float:

@@ -53,12 +53,9 @@ def raising(error: BaseException) -> Callable[[], int | None]:
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (RetryLaterError("code", "Say it."), 1),
-        (ThrottledError("code", "Say it.", after=3), 1),
         (SkipItemError("code", "Say it."), 1),
         (NeedsOwnerError("code", "Say it."), 1),
         (NeedsOperatorError("code", "Say it."), 1),
-        (BugError("code", "Say it."), 1),
         (UsageError("code", "Say it."), 2),
         (NotFoundError("code", "Say it."), 3),
         (SignInNeededError("code", "Say it."), 4),
@@ -71,6 +68,27 @@ def test_an_error_is_said_once_with_its_status(error: Exception, status: int) ->
     with a_command_that(raising(error)):
         done = call("probe")
     assert (done.status, done.out, done.err) == (status, "", "atom-backfill: Say it.\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            RetryLaterError("code", "It is away."),
+            "It is away. Try again; if it stays, `atom-backfill doctor` looks at each part.",
+        ),
+        (ThrottledError("code", "It asked to wait.", after=75), "It asked to wait. Try again in 1 min 15 s."),
+        (
+            BugError("code", "It broke."),
+            "It broke. This is a mistake in atom-backfill: run it again with --debug, and report where it happened.",
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_a_worker_would_deal_with_says_what_a_person_can_do(error: Exception, sentence: str) -> None:
+    with a_command_that(raising(error)):
+        done = call("probe")
+    assert (done.status, done.out, done.err) == (1, "", f"atom-backfill: {sentence}\n")
 
 
 def test_every_class_of_errors_has_a_row_above() -> None:
