@@ -90,6 +90,35 @@ async def test_a_range_counts_what_lies_in_it(tmp_path: Path) -> None:
     assert census.by_year == {2025: 520 - 300, 2026: 60}
 
 
+@pytest.mark.parametrize("kind", sorted(EVERY_SOURCE))
+async def test_what_earlier_jobs_have_read_is_not_counted_again(kind: str, tmp_path: Path) -> None:
+    held = [*mails("Inbox", 2020, 2022, 2022, 2026), *mails("Projects/Atlas", 2021)]
+    async with EVERY_SOURCE[kind](tmp_path, held)() as mailbox:
+        (inbox,) = [folder for folder in await mailbox.source.folders() if folder.path == "Inbox"]
+        years = [datetime(year, 1, 1, tzinfo=UTC) for year in (2021, 2023, 2024)]
+        covered = {inbox.folder_id: [Window(years[0], years[1]), Window(years[1], years[2])]}
+        census = await take_census(mailbox.source, ALL, (), NOW, covered)
+        assert {folder: count for folder, count in census.by_folder.items() if count} == {
+            "Inbox": 4,
+            "Projects/Atlas": 1,
+        }
+        assert {folder: count for folder, count in census.to_read.items() if count} == {"Inbox": 2, "Projects/Atlas": 1}
+        narrow = await take_census(mailbox.source, Window(years[0], years[2]), ["Inbox"], NOW, covered)
+        assert (narrow.messages, narrow.to_read) == (2, {"Inbox": 0})
+
+
+def test_what_earlier_jobs_have_read_costs_no_more_than_a_walk_of_its_ids() -> None:
+    all_new, all_known = (
+        quote(Census({"Inbox": 50_000}, {2024: 50_000}, unread), page_size=100, model="gpt-4o-mini", local=False)
+        for unread in ({}, {"Inbox": 0})
+    )
+    assert (all_new["messages"], all_new["to_read"]) == (50_000, 50_000)
+    assert (all_known["messages"], all_known["to_read"]) == (50_000, 0)
+    assert all_known["requests"] <= 2 * 50_000 / 500 + 2
+    assert all_known["llm"]["calls"] == 0
+    assert all_known["seconds"]["high"] < all_new["seconds"]["high"] / 5
+
+
 async def test_drafts_outside_their_folder_and_mail_without_a_date_are_told_apart(tmp_path: Path) -> None:
     inbox = a_folder("Inbox", wellKnownName="inbox")
     draft, undated = a_graph_message(inbox, isDraft=True), a_graph_message(inbox, receivedDateTime=None)

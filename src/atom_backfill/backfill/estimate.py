@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from atom_backfill.backfill.plan import WINDOW_MESSAGES, chosen, unknown_names
+from atom_backfill.backfill.plan import WINDOW_MESSAGES, chosen, gaps, on_seconds, unknown_names
 from atom_backfill.errors import NotFoundError
+from atom_backfill.mail.message import FolderId
 from atom_backfill.sources.ports import Folder, MailSource, Place, Window
 
 PLACES_A_PAGE = 500
@@ -45,19 +46,38 @@ USD_A_MILLION: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """What a mailbox holds in a range: messages by folder path, and by year (None: without a date)."""
+    """What a mailbox holds in a range: messages by folder path, and by year (None: without a date).
+
+    `unread`: by folder path, how many no earlier job has read; a folder that is missing there has none that one has.
+    """
 
     by_folder: dict[str, int]
     by_year: dict[int | None, int]
+    unread: dict[str, int] = field(default_factory=dict)
 
     @property
     def messages(self) -> int:
         """All of them."""
         return sum(self.by_folder.values())
 
+    @property
+    def to_read(self) -> dict[str, int]:
+        """By folder path, what a job would read; of the rest it walks the ids alone."""
+        return {path: min(count, self.unread.get(path, count)) for path, count in self.by_folder.items()}
 
-async def take_census(source: MailSource, window: Window, wanted: Sequence[str], now: datetime) -> Census:
-    """Count the mail that a job would read. Raises NotFoundError for a folder that is not there."""
+
+async def take_census(
+    source: MailSource,
+    window: Window,
+    wanted: Sequence[str],
+    now: datetime,
+    covered: Mapping[FolderId, Sequence[Window]] | None = None,
+) -> Census:
+    """Count the mail of a range, and what of it a job would read: not what earlier jobs have `covered` of a folder.
+
+    Raises NotFoundError for a folder that is not there.
+    """
+    done = covered or {}
     folders = await source.folders()
     missing = unknown_names(folders, wanted)
     if missing:
@@ -66,30 +86,45 @@ async def take_census(source: MailSource, window: Window, wanted: Sequence[str],
         raise NotFoundError("no_such_folder", f"The mailbox has no folder {names}; it has {there}.")
     room = asyncio.Semaphore(AT_ONCE)
 
-    async def count(folder: Folder) -> Counter[int | None]:
+    async def count(folder: Folder) -> tuple[Counter[int | None], int | None]:
         async with room:
-            return await _count_folder(source, folder, window, now)
+            years = await _count_folder(source, folder, window, now)
+            known = done.get(folder.folder_id)
+            return years, await _count_gaps(source, folder, window, now, known) if known else None
 
     to_read = chosen(folders, wanted)
-    counted = await asyncio.gather(*(count(folder) for folder in to_read))
-    by_folder = {folder.path: years.total() for folder, years in zip(to_read, counted, strict=True)}
-    years: Counter[int | None] = sum(counted, Counter())
-    return Census(by_folder, {year: years[year] for year in sorted(years, key=_oldest_first)})
+    try:
+        async with asyncio.TaskGroup() as group:
+            counting = {folder.path: group.create_task(count(folder)) for folder in to_read}
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None  # one is enough to know what comes next
+    counted = {path: task.result() for path, task in counting.items()}
+    years: Counter[int | None] = sum((years for years, _ in counted.values()), Counter())
+    return Census(
+        by_folder={path: of_folder.total() for path, (of_folder, _) in counted.items()},
+        by_year={year: years[year] for year in sorted(years, key=_oldest_first)},
+        unread={path: unread for path, (_, unread) in counted.items() if unread is not None},
+    )
 
 
 def quote(census: Census, *, page_size: int, model: str, local: bool) -> dict[str, Any]:
-    """Return the estimate as scripts read it. `local`: the mail lies in files, so fetching costs nothing."""
-    messages, folders = census.messages, len(census.by_folder)
-    pages = sum(math.ceil(count / page_size) for count in census.by_folder.values())
+    """Return the estimate as scripts read it: the census of all, and the cost of what a job would read of it.
+
+    `local`: the mail lies in files, so fetching costs nothing.
+    """
+    to_read, folders = census.to_read, len(census.by_folder)
+    messages = sum(to_read.values())
+    pages = sum(math.ceil(count / page_size) for count in to_read.values())
     walks = sum(math.ceil(count / PLACES_A_PAGE) for count in census.by_folder.values())
-    counts = 2 * sum(count // WINDOW_MESSAGES for count in census.by_folder.values())
+    counts = 2 * sum(count // WINDOW_MESSAGES for count in to_read.values())
     requests = 1 + folders + counts + pages + 2 * walks
     low, high = (
         START_S + max(0.0 if local else requests * page_s / AT_ONCE, messages * mail_s)
         for page_s, mail_s in zip(PAGE_S, MAIL_S, strict=True)
     )
     return {
-        "messages": messages,
+        "messages": census.messages,
+        "to_read": messages,
         "by_folder": [{"folder": path, "messages": count} for path, count in census.by_folder.items()],
         "by_year": [{"year": year, "messages": count} for year, count in census.by_year.items()],
         "requests": requests,
@@ -105,6 +140,14 @@ def _model_quote(messages: int, model: str) -> dict[str, Any]:
     price = USD_A_MILLION.get(model)
     usd = None if price is None else round((given * price[0] + answered * price[1]) / 1_000_000, 2)
     return {"calls": calls, "input_tokens": given, "output_tokens": answered, "usd": usd, "model": model}
+
+
+async def _count_gaps(
+    source: MailSource, folder: Folder, window: Window, now: datetime, covered: Sequence[Window]
+) -> int:
+    """Count what no earlier job has read of a folder."""
+    left = gaps(on_seconds(window.start, window.end or now), covered)
+    return sum([await source.count(folder.folder_id, gap) or 0 for gap in left])
 
 
 async def _count_folder(source: MailSource, folder: Folder, window: Window, now: datetime) -> Counter[int | None]:

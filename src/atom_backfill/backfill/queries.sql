@@ -86,6 +86,12 @@ SELECT window_start, window_end FROM sync_chunks
 WHERE tenant_id = %(tenant)s AND account_id = %(account)s AND folder_id = %(folder)s AND kind = 'window' AND state = 'done'
   AND job_id <> %(job)s;
 
+-- name: list_covered
+-- The same, of all folders of an account.
+SELECT folder_id, window_start, window_end FROM sync_chunks
+WHERE tenant_id = %(tenant)s AND account_id = %(account)s AND kind = 'window' AND state = 'done'
+ORDER BY folder_id, window_start NULLS FIRST;
+
 -- name: read_jobs
 -- Jobs for people, newest first, with what is needed to tell the pace and what sets it.
 SELECT job.*, atom_now() AS now, account.address,

@@ -12,7 +12,9 @@ from atom_backfill.db.pool import Database
 from atom_backfill.db.scope import Work
 from atom_backfill.db.transaction import Row
 from atom_backfill.errors import NotFoundError, UsageError
-from atom_backfill.jobs.job import JobId, TenantId
+from atom_backfill.jobs.job import AccountId, JobId, TenantId
+from atom_backfill.mail.message import FolderId
+from atom_backfill.sources.ports import Window
 
 SQL = load_queries(__package__)
 MOST_JOBS = 1000
@@ -56,6 +58,16 @@ class JobReader:
         """Return what the job could not read, the oldest first."""
         async with self._database.transaction(Work(self._tenant)) as tx:
             return await tx.fetch_all(SQL["list_failures"], {"tenant": self._tenant, "job": job})
+
+    async def covered(self, account: AccountId) -> dict[FolderId, list[Window]]:
+        """Return the windows of each folder of an account that its jobs have walked to their end."""
+        async with self._database.transaction(Work(self._tenant)) as tx:
+            rows = await tx.fetch_all(SQL["list_covered"], {"tenant": self._tenant, "account": account})
+        covered: dict[FolderId, list[Window]] = {}
+        for row in rows:
+            window = Window(row["window_start"], row["window_end"])
+            covered.setdefault(FolderId(row["folder_id"]), []).append(window)
+        return covered
 
     async def _beginning(self, wanted: str) -> list[UUID]:
         """Return the jobs whose ids begin like this, two at most."""

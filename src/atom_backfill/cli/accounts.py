@@ -106,9 +106,9 @@ def estimate(
 ) -> None:
     """Count what would be read; quote its time and cost.
 
-    Nothing is stored or spent. Counts come from the mailbox; the times assume between two free cores with a quick
-    mailbox, and a busy core with a slow one. Model tokens and dollars concern the graph lane alone, at list prices;
-    null where there is none.
+    Nothing is stored or spent. Counts come from the mailbox; the quote leaves out what earlier jobs have read, as start
+    does. The times assume between two free cores with a quick mailbox, and a busy core with a slow one. Model tokens
+    and dollars concern the graph lane alone, at list prices; null where there is none.
     """
     if since and until and since >= until:
         raise UsageError("empty_range", "The range is empty: --since must be earlier than --until.")
@@ -120,7 +120,8 @@ def estimate(
 
         found = await find_account(tenancy.accounts, account)
         source = await patient_source(tenancy, found)
-        census = await take_census(source, Window(since, until), folders, tenancy.app.outside.clock.now())
+        covered = await tenancy.jobs.covered(found.account_id)
+        census = await take_census(source, Window(since, until), folders, tenancy.app.outside.clock.now(), covered)
         settings = tenancy.app.settings
         return quote(census, page_size=settings.page_size, model=settings.openai_model, local=found.kind == MBOX)
 
@@ -212,6 +213,7 @@ def _show_quote(quoted: dict[str, Any]) -> None:
     pairs(
         [
             ("messages", quoted["messages"]),
+            ("to read", quoted["to_read"]),
             ("requests", quoted["requests"]),
             ("time", f"{duration(seconds['low'])} to {duration(seconds['high'])}"),
             ("graph lane", f"{tokens}; {usd} with {model['model']}"),
