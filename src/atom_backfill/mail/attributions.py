@@ -58,7 +58,9 @@ def _strength(sentence: str, *, followed: bool) -> int:
         return 0
     addressed = bool(_ADDRESS.search(sentence))
     dated = bool(_DATE.search(sentence))
-    if verb and (dated or addressed) and len(sentence) < (250 if addressed else 200):
+    if verb and addressed and len(sentence) < 250:
+        return 2
+    if verb and dated and len(sentence) < 200 and not _SAYS_WHAT.search(sentence):
         return 2
     if not followed or len(sentence) > 250:
         return 0
@@ -120,6 +122,8 @@ _DATE = phrases(
     """
 )
 _ADDRESS = re.compile(r"\S@[\w-]{1,63}\.\w|\w\s?(?:\(at\)|_at_|\sat\s)\s?[\w-]{1,63}\.\w|\[mailto:")
+# "Bob said we need:" announces the author's own list; who introduces a quotation ends with the verb.
+_SAYS_WHAT = re.compile(r"\b(?:wrote|writes?|said|says)\b\W*(?!\d)\w{2}", re.IGNORECASE)
 _QUOTING = phrases(
     r"""
     quoting|citando|zitat von|in (?:article|message)|thus sp[ao]ke|once upon a time|\*\s

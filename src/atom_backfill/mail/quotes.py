@@ -10,12 +10,12 @@ from atom_backfill.mail.blobs import mark_blobs
 from atom_backfill.mail.boilerplate import mark_boilerplate, mark_warning
 from atom_backfill.mail.digest import Segment, SegmentKind
 from atom_backfill.mail.history import mark_history
-from atom_backfill.mail.lines import Line, new_runs, split_lines
+from atom_backfill.mail.lines import Line, new_runs, next_filled, split_lines
 from atom_backfill.mail.message import Address
 from atom_backfill.mail.signatures import author_names, mark_signature
 from atom_backfill.mail.writer import MarkKind, Rendering
 
-CUTTER = 1
+CUTTER = 2
 """Raised whenever the same rendering would be cut differently."""
 
 
@@ -32,7 +32,8 @@ def cut_quotes(rendering: Rendering, about: Circumstances) -> tuple[Segment, ...
     """Tell segments apart, in order, covering the text without gaps. Never leaves nothing new of a mail's own words."""
     lines = split_lines(rendering.text)
     mark_blobs(rendering.text, lines)
-    mark_history(lines, forward=about.forward)
+    # Where nothing is answered, a mail put below is passed on, whatever the subject says.
+    mark_history(lines, forward=about.forward or not about.reply)
     _mark_by_structure(lines, rendering)
     _mark_ends(lines, author_names(about.author))
     _rescue(lines, reply=about.reply)
@@ -68,8 +69,14 @@ def _mark_ends(lines: list[Line], names: frozenset[str]) -> None:
 
 
 def _closes(lines: list[Line], at: int) -> bool:
-    """Tell whether unmarked history, which nobody writes into, follows."""
-    return any(line.kind is SegmentKind.QUOTE and not line.depth and line.bare for line in lines[at + 1 : at + 12])
+    """Tell whether the author's words end at a line: unmarked history, or a mail passed on, follows."""
+    if any(line.kind is SegmentKind.QUOTE and not line.depth and line.bare for line in lines[at + 1 : at + 12]):
+        return True
+    below = next_filled(lines, at + 1)
+    introduced = below < len(lines) and lines[below].kind is SegmentKind.ATTRIBUTION
+    while below < len(lines) and (lines[below].kind is SegmentKind.ATTRIBUTION or not lines[below].bare):
+        below += 1
+    return introduced and below < len(lines) and lines[below].kind is SegmentKind.NEW
 
 
 def _rescue(lines: list[Line], *, reply: bool) -> None:

@@ -67,13 +67,18 @@ def _is_card(lines: list[Line], first: int, last: int) -> bool:
 
 @dataclass(slots=True)
 class _Climb:
-    """What the lines from the bottom up have shown."""
+    """What the lines from the bottom up have shown.
+
+    `titles` counts positions, firms and labelled ways to reach someone: where the author is known and not named, a bare
+    address or number may be a hotel's or a conference call's.
+    """
 
     start: int | None = None
     contacts: int = 0
     names: int = 0
     filled: int = 0
     phones: int = 0
+    titles: int = 0
 
 
 def _undelimited(lines: list[Line], run: Run, names: frozenset[str]) -> int | None:
@@ -89,7 +94,9 @@ def _undelimited(lines: list[Line], run: Run, names: frozenset[str]) -> int | No
             break
         role = _role(bare, names)
         if role == "closing":
-            return at if climb.filled or _SURE_CLOSING.match(bare) else None
+            # Thanks may also end a request that a list follows.
+            signed = climb.names or climb.contacts or climb.filled in (1, 2) or (climb.filled and not names)
+            return at if signed or _SURE_CLOSING.match(bare) else None
         if role == "closing_name":
             return at
         if role == "text" or climb.filled >= 14:
@@ -100,6 +107,7 @@ def _undelimited(lines: list[Line], run: Run, names: frozenset[str]) -> int | No
             climb.names += 1
         elif role == "contact":
             climb.contacts += 1
+            climb.titles += bool(_TITLE.search(bare) or _REACHED.search(bare))
             climb.phones += bool(_PHONE.search(bare))
             if climb.phones > _MOST_PHONES:
                 # A list of numbers for others to call, not a card.
@@ -108,7 +116,7 @@ def _undelimited(lines: list[Line], run: Run, names: frozenset[str]) -> int | No
             climb.start = at
         climb.filled += 1
         gaps = 0
-    if climb.names or (climb.start is not None and climb.contacts):
+    if climb.names or (climb.start is not None and (climb.titles or (climb.contacts and not names))):
         return climb.start
     return None
 
@@ -144,6 +152,9 @@ def _initials(letters: str, names: frozenset[str]) -> bool:
 
 
 _MOST_PHONES = 6
+_REACHED = re.compile(
+    r"\S@\S|https?://|www\.|\b(?:tel|phone|fax|mob|mobile|cell|office|direct|telefon|handy)\b", re.IGNORECASE
+)
 _PHONE = re.compile(r"\d[-./ \d()]{6,}\d")
 _NAME_WORD = re.compile(r"[^\W\d_][\w'’]*")
 _SEPARATORS = re.compile(r"[._\d+-]+")

@@ -255,6 +255,37 @@ def test_outlook_forwards_by_subject_alone() -> None:
     assert_cut(block.format("q"), subject="RE: Offer")
 
 
+def test_a_mail_put_below_one_that_answers_nothing_is_passed_on() -> None:
+    block = """
+        n Please see below.
+        .
+        s Thanks,
+        s Ines
+        .
+        a -----Original Message-----
+        a From: Tomasz Reyl
+        a Sent: Tuesday, 3 March 2026 16:05
+        a To: Ines Halloran
+        a Subject: Offer
+        .
+        {} The printer wants 420 EUR.
+        """
+    assert_cut(block.format("n"), subject="The printer")
+    assert_cut(block.format("q"), subject="Re: The printer")
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "In the call on 3 March 2026 Tomasz said we need:",
+        "As Tomasz wrote on 3/12/2026, these are missing:",
+        "On 3 March 2026 the insurer wrote that they want:",
+    ],
+)
+def test_a_sentence_that_announces_the_authors_own_list_introduces_no_quotation(sentence: str) -> None:
+    assert_cut(f"n {sentence}\n.\nn - pumps\nn - valves\n.\nn Please order them.", subject="Re: Pumps")
+
+
 def test_a_bare_signature_is_given_back_when_there_is_nothing_else() -> None:
     digest = clean(a_message(body="Thanks,\nInes\n"), Limits())
     assert digest.clean_text == "Thanks,\nInes"

@@ -10,7 +10,7 @@ from tagged import drawn, redrawn, text_of
 
 
 def assert_cut(drawing: str, name: str = "Halloran, Ines", address: str = "ines@lumen.example") -> None:
-    message = a_message(body=text_of(drawing), subject="Keys", from_=Address(name, address))
+    message = a_message(body=text_of(drawing), subject="Re: Keys", from_=Address(name, address))
     assert redrawn(clean(message, Limits())) == drawn(drawing)
 
 
@@ -63,6 +63,9 @@ def test_a_signature_stands_above_the_quotation_as_well() -> None:
         "n Please call Mara on 713-555-0142 when you are there, or come to the office on Smith Street.",
         "n Could Ines bring them?",
         "n 1. the cellar\nn 2. the roof",
+        "n Harbour Hotel\nn 1600 Lamar Street\nn Houston, TX 77010\nn 713-555-0142",
+        "n Conference Call\nn 888-555-0142\nn Passcode 1234",
+        "n Thanks\n.\nn New ropes\nn Shackles\nn Two buckets",
         "n --- a/keys.c\nn +++ b/keys.c\nn @@ -1 +1 @@\nn -old\nn +new",
     ],
 )
