@@ -98,6 +98,7 @@ def _read_dotenv(path: Path, mistakes: list[str]) -> dict[str, str]:
 
 
 def _lookup(setting: Setting, environment: Mapping[str, str], dotenv: Mapping[str, str]) -> tuple[str, str]:
+    # An empty variable is an unset one: that is how shells and compose files leave one out.
     if environment.get(setting.variable):
         return environment[setting.variable], "environment"
     if dotenv.get(setting.variable):
@@ -126,6 +127,7 @@ def _field(variable: str) -> str:
 
 def _without_password(text: str) -> str:
     """Mask a URL's password, also one that ought to have been percent-encoded, and one in the query."""
+    # Up to the last @: a password that was not encoded may hold one, and its rest must not be shown.
     text = re.sub(r"(?<=://)([^:@/]*):.*@", r"\1:•••@", text)
     return re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1•••", text)
 
@@ -181,6 +183,7 @@ def _endpoint(text: str) -> str:
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
+        # "²" is a digit to Python, and "１２" a number.
         if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
             raise ValueError(f"must be a whole number from {least} to {most}")
         return int(text)

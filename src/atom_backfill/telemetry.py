@@ -38,8 +38,10 @@ def configure(log_format: Format, level: str = "info") -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Unfailing(sys.stderr))),
+        # A process may configure anew, as tests do; a logger that was kept would write to the former stream.
         cache_logger_on_first_use=False,
     )
+    # By force: a library that has set the root logger up would print its words beside ours.
     logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING, force=True)
 
 

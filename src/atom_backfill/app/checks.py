@@ -48,7 +48,7 @@ class Check:
 async def examine(settings: Settings, outside: Outside) -> list[Check]:
     """Look at everything. Makes no home, no schema and no role; what a part raises becomes its finding."""
     async with asyncio.TaskGroup() as group:
-        reaching = group.create_task(_endpoints(settings))
+        reaching = group.create_task(_endpoints(settings))  # takes up to 5 s where there is no network
         checks = [await _guarded("home", partial(_home, settings)), await _guarded("disk", partial(_disk, settings))]
         checks.append(await _guarded("embedder", partial(_embedder, settings, outside)))
         checks += await _database(settings, outside)
@@ -63,6 +63,7 @@ async def _database(settings: Settings, outside: Outside) -> list[Check]:
             return [Check("database", "fail", error.message, "mend this first: much else depends on it")]
         if database is None:
             return [Check("database", "fail", "there is none in the home yet", "run atom-backfill init")]
+        # Not `open_app`: it would apply migrations, and what is looked at is what is there.
         app = App(settings, outside, database, None)
         stack.push_async_callback(app.memories.close)
         return await _of_database(app)
@@ -183,6 +184,7 @@ async def _vault(app: App) -> Check:
     if not app.settings.master_key and not await asyncio.to_thread(key_file.exists):
         fix = "restore it, or run atom-backfill init for a new one and connect the mailboxes again"
         return Check("vault", "fail", f"its key file {key_file} is not there", fix)
+    # A key that is there may still be malformed or exposed; sealing and opening is what shows it.
     binding = Binding(app.outside.new_id(), "doctor", "", "")
     vault = app.vault
     vault.open(binding, vault.seal(binding, b"ready"))

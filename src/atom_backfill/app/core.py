@@ -104,6 +104,7 @@ class App:
     async def tenant(self, named: str | None = None) -> Tenancy:
         """Return what works for one tenant: the one named, or that of the settings. Raises NotFoundError."""
         name = named or self.settings.tenant
+        # `local` is there without `init`: one mailbox and a laptop need no notion of tenants.
         found = await (self.tenants.ensure(LOCAL) if name == LOCAL else self.tenants.resolve(name))
         return Tenancy(self, found)
 
@@ -145,6 +146,7 @@ async def open_app(settings: Settings, outside: Outside | None = None) -> AsyncI
                 direct_url=settings.direct_url,
             )
         )
+        # By every command, since a person who updates the program should not have to know of schemas.
         await Migrator(database).ensure_current()
         app = App(settings, outside or Outside(), database, server)
         stack.push_async_callback(app.mailboxes.close)

@@ -116,6 +116,7 @@ class Mailboxes:
         return client
 
     async def _of(self, tenant: TenantId, account_id: AccountId) -> tuple[Account, MailSource]:
+        # One at a time: the chunks of a mailbox come at once, and its source is one, with its tokens and its index.
         async with self._opening:
             account = await self._accounts(tenant).read(account_id)
             known = self._open.get(account_id)

@@ -28,6 +28,7 @@ async def operator_url(app: App) -> str:
     async with app.database.transaction(Owner()) as tx:
         login = operator_login(await tx.fetch_value("SELECT current_database()"))
     url = app.login_url(login, password)
+    # Tried first: where an administrator has made the login, this account may not set its password.
     if not await _works(url):
         try:
             await set_operator_password(app.database, password)

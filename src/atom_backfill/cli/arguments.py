@@ -21,7 +21,7 @@ class Moment(click.ParamType[datetime]):
         try:
             moment = datetime.fromisoformat(str(value).strip())
             moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-            return moment.replace(microsecond=0)
+            return moment.replace(microsecond=0)  # windows lie on whole seconds, as Graph's filters do
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is no date; write 2024-01-31 or 2024-01-31T09:30:00Z.", param, ctx)
 

@@ -54,7 +54,7 @@ class Group(click.Group):
     """A group of commands with the shared options."""
 
     command_class = Command
-    group_class = type
+    group_class = type  # Click's word for "groups inside are of this class too"
 
     def __init__(self, name: str, *, examples: Sequence[str] = (), **about: Any) -> None:
         super().__init__(name, **about)
@@ -93,6 +93,8 @@ def _shared(*, data: bool) -> list[click.Parameter]:
 
 
 def _option(name: str, **about: Any) -> click.Option:
+    # Noted by a callback instead of passed on: the same option may stand at the program, a group and a command, and no
+    # function has to take it.
     def note(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
         if value:
             setattr(ctx.ensure_object(Invocation), str(parameter.name), value)

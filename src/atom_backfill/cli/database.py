@@ -87,6 +87,7 @@ def shell(call: Invocation) -> int:
         program = find_psql(app.settings.postgres_bin)
         if program is None:
             raise NeedsOwnerError("no_psql", "There is no psql here; give `atom-backfill db url` to another client.")
+        # The password goes by the environment: a command line can be read by every user of the machine.
         where = urlsplit(await _operator_url(app))
         bare = where._replace(netloc=where.netloc.replace(f":{where.password}@", "@")).geturl()
         environment = os.environ | {"PGPASSWORD": unquote(where.password or "")}

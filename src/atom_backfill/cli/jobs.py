@@ -204,7 +204,7 @@ def _start_all(call: Invocation, wanted: Wanted) -> int:
                 job = await tenancy.jobs.job(await _submit(tenancy, account, wanted))
                 names = ("job_id", "account_id", "status")
                 made.append({name: job[name] for name in names} | {"address": account.address})
-            except AtomError as error:
+            except AtomError as error:  # one mailbox that cannot be read keeps none of the others waiting
                 errors.append(error)
                 note(f"{shown(account.address)}: {error.message}")
         return made, errors
@@ -219,6 +219,7 @@ async def _submit(tenancy: Tenancy, account: Account, wanted: Wanted) -> JobId:
     from atom_backfill.backfill.start import start as submit
 
     outside = tenancy.app.outside
+    # Against this machine's clock only to refuse what is plainly wrong; the job's end is set by the database's.
     now = outside.clock.now().replace(microsecond=0)
     since = now - timedelta(days=wanted.days) if wanted.days else wanted.since
     if since and since >= now:

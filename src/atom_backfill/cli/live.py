@@ -46,6 +46,7 @@ async def follow(read: Callable[[], Awaitable[Document]], screen: Screen, clock:
         try:
             now = await read()
         except RetryLaterError:
+            # The job goes on in workers that outlast such a time themselves.
             if clock.monotonic() - seen_at > LONGEST_SILENCE_S:
                 raise
         else:
@@ -149,6 +150,7 @@ def _live() -> Iterator[Live]:
     from rich.console import Console
     from rich.live import Live
 
+    # No thread that draws by itself, as nothing changes between two looks; and stdout is for data alone.
     with Live(console=Console(stderr=True, highlight=False), auto_refresh=False, redirect_stdout=False) as live:
         yield live
 

@@ -21,16 +21,18 @@ FAILED, USAGE = 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    # Looked for before parsing, so that what goes wrong in parsing is shown too.
     call = Invocation(debug="--debug" in given)
     # Python has None for a stream that its caller closed. What would be said is lost then, and the work is not.
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a letter shows its number; that is no reason to fail.
         with suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         with cli.make_context(PROGRAM, given, obj=call) as context:
             status = cli.invoke(context)
-        flush()
+        flush()  # here a refused write is still told in a sentence; at the interpreter's end it would not be
     except BaseException as error:  # noqa: BLE001 - the process's edge
         return _told(error, call)
     return int(status or 0)
@@ -64,7 +66,7 @@ def _told(error: BaseException, call: Invocation) -> int:
             return INTERRUPTED
         case BrokenPipeError():
             return 0  # whoever read stdout has had enough
-        case SystemExit():
+        case SystemExit():  # a second Ctrl-C, or a library
             return error.code if isinstance(error.code, int) else FAILED
         case _:
             _say(f"unexpected {type(error).__name__}; run again with --debug to see where")

@@ -41,6 +41,7 @@ def answer(call: Invocation, document: Mapping[str, Any], show: Callable[[], Non
 def write_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document on a line of its own."""
     plain = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "") != "utf8"
+    # Letters that stdout's encoding lacks have to be escaped as JSON does it, or the line would be no JSON.
     text = json.dumps(document, ensure_ascii=plain, default=_jsonable, allow_nan=False)
     line(text)
     flush()
@@ -173,6 +174,7 @@ def _draw(headings: Sequence[str], cells: Iterable[Sequence[str]], widths: Seque
     for row in cells:
         shape.add_row(*map(Text, row))
     drawn = StringIO()
+    # Drawn first and printed by `line`: Rich itself ends the process when a pipe is closed.
     Console(file=drawn, width=_NO_TERMINAL_WIDTH, force_terminal=_styled(), highlight=False).print(shape)
     for each in drawn.getvalue().splitlines():
         line(each.rstrip())

@@ -13,6 +13,7 @@ from atom_backfill.cli.command import Invocation
 from atom_backfill.cli.render import duration, note
 from atom_backfill.errors import UsageError
 
+# Here and in every command, what costs time is imported inside functions: `--help` must not wait for it (ADR 9).
 if TYPE_CHECKING:
     from atom_backfill.app.core import App, Tenancy
     from atom_backfill.settings import Settings, Source
@@ -92,4 +93,5 @@ def quiet_logs(call: Invocation) -> None:
     """Keep stderr for people: without --debug nothing is logged, what went wrong is told in a sentence."""
     from atom_backfill.telemetry import configure
 
+    # People are told how it goes by a display, and what went wrong by a sentence; logs between them would be noise.
     configure("text", "debug" if call.debug else "critical")

@@ -21,7 +21,7 @@ def on_signals(act: Callable[[], object]) -> Iterator[list[signal.Signals]]:
     received: list[signal.Signals] = []
 
     def on(number: signal.Signals) -> None:
-        if received:
+        if received:  # whoever asks twice does not want to wait for the page at hand; its lease will lapse
             raise SystemExit(INTERRUPTED)
         received.append(number)
         act()

@@ -73,6 +73,7 @@ def _simulator(home: Path, mails: int) -> Iterator[str]:
         check=True,
         stdout=subprocess.DEVNULL,
     )
+    # In a session of its own, since a terminal's Ctrl-C goes to the whole group: the worker still needs it to drain.
     with subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "atom_simulators.graph", "--data", str(data)],
         stdout=subprocess.PIPE,

@@ -57,6 +57,7 @@ def worker(call: Invocation, lanes: tuple[Lane, ...], concurrency: int, drain: b
         options = WorkerOptions(worker_name(app), lanes=lanes, concurrency=concurrency, drain=drain)
         with on_signals(stop.set) as received:
             await run_worker(app, stop, options)
+        # SIGTERM is how platforms end a worker; that is no failure.
         return INTERRUPTED if signal.SIGINT in received else 0
 
     settings, _ = settings_of(call)
@@ -126,6 +127,7 @@ async def _serve_while(app: App, following: asyncio.Task[Any], concurrency: int)
     try:
         await asyncio.wait({working, following}, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        # The worker is told and waited for, not cancelled: its pages at hand end well, and its own error is raised.
         stop.set()
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
