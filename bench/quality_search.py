@@ -5,8 +5,8 @@ the odd (`test`), reported beside all. A query is answered when one of the first
 `thread` also credits other mails of the gold mail's thread. Mails that quote a reply query's own text are dropped from
 the results before they are counted.
 
-The mailboxes are kept, embedded, under `ATOM_BENCH_CACHE` (default: the user's cache folder): the first run embeds some
-50,000 passages, later ones what has changed.
+The mailboxes are kept, embedded, under `ATOM_BENCH_CACHE` (default: the user's cache folder): the first run with a
+cleaner embeds some 50,000 passages, later ones none.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from atom_backfill.memory.embed import embed_rows
 from atom_backfill.memory.lance import LancePassages, open_index
 from atom_backfill.memory.minilm import MiniLM
 from atom_backfill.memory.ports import Embedder, Filter, Hit
-from atom_backfill.memory.rows import generation_of, rows_of
-from atom_backfill.memory.upkeep import sweep, upkeep
+from atom_backfill.memory.rows import RECIPE, generation_of, rows_of
+from atom_backfill.memory.upkeep import upkeep
 from atom_backfill.search.rank import Group, Known, Ranked, rank
 from atom_backfill.sources.outlook.parse import read_graph
 
@@ -137,7 +137,8 @@ async def load(corpus: Path, name: str, embedder: Embedder) -> Mailbox:
     """Bring a mailbox into the memory, or up to date in it, as the main job does."""
     account = uuid5(NAMESPACE, name)
     cache = Path(os.environ.get("ATOM_BENCH_CACHE") or platformdirs.user_cache_path("atom-backfill-bench"))
-    index = await open_index(str(cache), account, embedder.identity, embedder.dim)
+    # Rows of another cleaner would crowd a leg's depth, so that each cleaner has a folder of its own.
+    index = await open_index(str(cache / f"{CLEANER}-{RECIPE}"), account, embedder.identity, embedder.dim)
     known: dict[UUID, Known] = {}
     source_ids: dict[UUID, str] = {}
     limits = Limits()
@@ -163,10 +164,6 @@ async def load(corpus: Path, name: str, embedder: Embedder) -> Mailbox:
         await index.upsert(rows, await embed_rows(index, embedder, rows))
         await upkeep(index)
 
-    async def current(messages: Sequence[UUID]) -> Mapping[UUID, str]:
-        return {message: known[message].generation for message in messages if message in known}
-
-    await sweep(index, current)
     await index.upkeep()
     print(f"{name}: {await index.condition()}", file=sys.stderr, flush=True)
     return Mailbox(index, known, source_ids)
