@@ -24,6 +24,7 @@ from atom_backfill import telemetry
 from atom_backfill.app.connecting import Registration, connect_outlook
 from atom_backfill.app.core import App, Tenancy, open_app
 from atom_backfill.app.outside import Outside
+from atom_backfill.app.runtime import settle_in
 from atom_backfill.app.work import run_worker, worker_name
 from atom_backfill.backfill.start import Request, start
 from atom_backfill.jobs.worker import WorkerOptions
@@ -110,6 +111,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--find", metavar="WORDS", help="stop at the first result of this search")
     asked = parser.parse_args(arguments)
     telemetry.configure("text", "warning")
+    # The memory is opened here before the worker starts, and some of it must come before its libraries.
+    settle_in()
     print(json.dumps(asyncio.run(_run(asked))))
     return 0
 

@@ -25,3 +25,12 @@ def test_threads_share_the_pools_allowed() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=30)
     assert "Arena 0:" in done.stderr
     assert "Arena 1:" not in done.stderr
+
+
+def test_arrow_gives_freed_memory_back_to_the_system() -> None:
+    program = (
+        "from atom_backfill.memory.allocator import bound_allocator; bound_allocator()\n"
+        "import pyarrow; print(pyarrow.default_memory_pool().backend_name)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout.strip() == "system"
