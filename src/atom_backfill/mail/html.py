@@ -80,6 +80,7 @@ class _Walk:
         self._ground = not coloured
         self._links: list[Link] = []
         self._marks: list[Mark] = []
+        self._kinds: dict[str, MarkKind | None] = {}
         self._pre = self._marked = 0
         self._lists: list[int] = []
 
@@ -120,6 +121,13 @@ class _Walk:
             truncated=truncated,
         )
 
+    def _kind_of(self, attributes: Attributes) -> MarkKind | None:
+        """Tell what a mail program marks by an element's class and id, each pair of names looked at once."""
+        names = f"{attributes.get('class') or ''} {attributes.get('id') or ''}"
+        if names not in self._kinds:
+            self._kinds[names] = next((kind for kind, pattern in _MARK_NAMES if pattern.search(names)), None)
+        return self._kinds[names]
+
     def _text(self, text: str) -> None:
         if self._tiny or (self._white and self._ground):
             return
@@ -148,7 +156,7 @@ class _Walk:
             begin()
             undo.append(begin)
         self._begin(node, tag, attributes, style, undo)
-        if attributes and self._marked < _NESTED_MARKS and (kind := _mark_of(attributes)):
+        if attributes and self._marked < _NESTED_MARKS and (kind := self._kind_of(attributes)):
             self._marked += 1
             undo.append(partial(self._end_mark, self._writer.at, kind))
         return undo
@@ -242,13 +250,6 @@ def _is_data_row(row: LexborNode) -> bool:
         cells += cell.tag in _CELLS
         cell = cell.next
     return cells > 1 and len(row.text()) < _LONGEST_ROW
-
-
-def _mark_of(attributes: Attributes) -> MarkKind | None:
-    names = f"{attributes.get('class') or ''} {attributes.get('id') or ''}"
-    if len(names) == 1:
-        return None
-    return next((kind for kind, pattern in _MARK_NAMES if pattern.search(names)), None)
 
 
 _BEFORE_WORDS = frozenset(" \n\t>|")

@@ -116,14 +116,17 @@ def _has_words(line: Line) -> bool:
 
 def _segments(lines: list[Line]) -> tuple[Segment, ...]:
     """Join lines of one kind; an empty line is of the kind of the line before it."""
+    if not lines:
+        return ()
     segments: list[Segment] = []
-    first = next((line.kind for line in lines if line.bare or line.depth), SegmentKind.NEW)
+    kind = next((line.kind for line in lines if line.bare or line.depth), SegmentKind.NEW)
+    start = lines[0].start
     for line in lines:
-        kind = line.kind if line.bare or line.depth else segments[-1].kind if segments else first
-        if segments and segments[-1].kind is kind:
-            segments[-1] = Segment(kind, segments[-1].start, line.end)
-        else:
-            segments.append(Segment(kind, line.start, line.end))
+        if line.kind is not kind and (line.bare or line.depth):
+            if line.start > start:
+                segments.append(Segment(kind, start, line.start))
+            kind, start = line.kind, line.start
+    segments.append(Segment(kind, start, lines[-1].end))
     return tuple(segments)
 
 
