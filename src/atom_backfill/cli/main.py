@@ -40,8 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _told(error: BaseException, call: Invocation) -> int:
     """Tell what went wrong in one sentence, and return the exit status."""
-    if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        return _told(error.exceptions[0], call)
+    if isinstance(error, BaseExceptionGroup):
+        # Of tasks that failed together, the one that knows what to do is told: the others most often follow from it.
+        return _told(
+            next((each for each in error.exceptions if isinstance(each, AtomError)), error.exceptions[0]), call
+        )
     if call.debug and not isinstance(error, click.ClickException | click.exceptions.Exit):
         traceback.print_exception(error)
     match error:

@@ -27,7 +27,7 @@ _KEPT = ("ATOM_POSTGRES_BIN", "ATOM_THREADS")
 def stage(mails: int) -> Iterator[Settings]:
     """Set everything up, with a sample mailbox of that many mails; yields the settings that lead to it.
 
-    SIGTERM and a closed terminal clean up like Ctrl-C. Raises NeedsOwnerError where the simulator does not start.
+    SIGTERM and a closed terminal clean up like Ctrl-C. Raises NeedsOwnerError where its parts do not start.
     """
     with _terminated_as_interrupted(), _temporary_home() as home, _simulator(home, mails) as url:
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
@@ -57,7 +57,11 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 @contextmanager
 def _temporary_home() -> Iterator[Path]:
-    home = Path(tempfile.mkdtemp(prefix="atom-demo-"))
+    try:
+        home = Path(tempfile.mkdtemp(prefix="atom-demo-"))
+    except OSError as error:
+        sentence = f"No temporary folder can be made ({error.strerror}): set TMPDIR to one that can be written."
+        raise NeedsOwnerError("no_temporary_folder", sentence) from error
     try:
         yield home
     finally:
@@ -68,11 +72,16 @@ def _temporary_home() -> Iterator[Path]:
 def _simulator(home: Path, mails: int) -> Iterator[str]:
     """Run the Graph simulator over a sample mailbox, as a child in a group of its own, which no Ctrl-C reaches."""
     data = home / "mailbox"
-    subprocess.run(  # noqa: S603
+    made = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "atom_simulators.sample", str(data), "--mails", str(mails)],
-        check=True,
+        check=False,
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
+    if made.returncode:
+        raise NeedsOwnerError(
+            "sample_failed", f"The sample mailbox could not be written below {home.parent}: is there space, and memory?"
+        )
     # In a session of its own, since a terminal's Ctrl-C goes to the whole group: the worker still needs it to drain.
     with subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "atom_simulators.graph", "--data", str(data)],

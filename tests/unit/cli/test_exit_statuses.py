@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,7 @@ def raising(error: BaseException) -> Callable[[], int | None]:
         (SignInNeededError("code", "Say it."), 4),
         (RefusedError("code", "Say it."), 5),
         (ExceptionGroup("group", [NotFoundError("code", "Say it.")]), 3),
+        (ExceptionGroup("group", [KeyError("what"), RefusedError("code", "Say it.")]), 5),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -207,6 +209,20 @@ def test_wrong_settings_are_said_all_at_once() -> None:
     done = call("jobs", settings={"ATOM_PAGE_SIZE": "many", "ATOM_GRAPH_BASE_URL": "ftp://x"})
     assert (done.status, done.out) == (2, "")
     assert all(name in done.err for name in ("ATOM_PAGE_SIZE", "ATOM_GRAPH_BASE_URL"))
+
+
+def test_a_demo_without_a_place_for_its_files_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/nowhere")
+    done = call("demo")
+    assert (done.status, done.out, len(done.lines)) == (1, "", 1)
+    assert "set TMPDIR" in done.err
+
+
+def test_a_demo_whose_mailbox_cannot_be_written_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    done = call("demo")
+    assert (done.status, done.out, len(done.lines)) == (1, "", 1)
+    assert "sample mailbox could not be written" in done.err
 
 
 def test_a_home_that_cannot_be_made_is_said_in_a_sentence() -> None:
