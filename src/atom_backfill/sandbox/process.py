@@ -96,18 +96,19 @@ class _Run(Generic[P, R]):
         suspect = -1
         while len(self._answers) < len(self._payloads):
             at = len(self._answers)
-            # A child may die of what earlier items left behind, so its last item is tried once more, alone.
-            verdict = await self._serve(at, at + 1 if suspect == at else len(self._payloads))
-            if verdict is None:
+            # A child may die of what earlier items left behind, or get no CPU on a busy machine, so that its last item
+            # is tried once more, alone.
+            gone = await self._serve(at, at + 1 if suspect == at else len(self._payloads))
+            if gone is None:
                 continue
             at = len(self._answers)
-            if verdict.code == "parse_timeout" or suspect == at:
-                self._answers.append(verdict)
+            if gone.sure or suspect == at:
+                self._answers.append(gone.verdict)
             else:
                 suspect = at
         return self._answers
 
-    async def _serve(self, start: int, end: int) -> SkipItemError | None:
+    async def _serve(self, start: int, end: int) -> _ChildGoneError | None:
         child = await self._sandbox.take()
         try:
             await child.ask(self._function, self._payloads[start:end], self._seconds)
@@ -116,7 +117,7 @@ class _Run(Generic[P, R]):
             await child.finish(self._seconds)
         except _ChildGoneError as gone:
             await child.end()
-            return gone.verdict if len(self._answers) < end else None
+            return gone if len(self._answers) < end else None
         except BaseException:
             await child.end()
             raise
@@ -125,9 +126,12 @@ class _Run(Generic[P, R]):
 
 
 class _ChildGoneError(Exception):
-    def __init__(self, verdict: SkipItemError) -> None:
+    """`sure`: the item that it was reading is the cause, whatever came before."""
+
+    def __init__(self, verdict: SkipItemError, *, sure: bool = False) -> None:
         super().__init__(verdict.code)
         self.verdict = verdict
+        self.sure = sure
 
 
 class _Child:
@@ -167,7 +171,12 @@ class _Child:
         return self._process.returncode is None
 
     async def ask(self, function: Callable[[Any], Any], payloads: Sequence[Any], seconds: float) -> None:
-        await self._send((function, list(payloads), seconds))
+        try:
+            async with self._patience(seconds):
+                await self._send((function, list(payloads), seconds))
+        except TimeoutError:
+            # A child that is stopped takes nothing in, and its pipe would never have room again.
+            raise _ChildGoneError(_verdict("parse_timeout")) from None
 
     async def answer(self, seconds: float) -> object:
         """Receive the answer to one item."""
@@ -186,7 +195,7 @@ class _Child:
         stdout = self._process.stdout
         assert stdout is not None
         try:
-            async with asyncio.timeout(seconds * self._limits.patience + 1.0):
+            async with self._patience(seconds):
                 length = LENGTH.unpack(await stdout.readexactly(LENGTH.size))[0]
                 if length > self._limits.answer_bytes + 1_000:
                     raise _ChildGoneError(_verdict("parse_too_large"))
@@ -194,7 +203,11 @@ class _Child:
         except TimeoutError:
             raise _ChildGoneError(_verdict("parse_timeout")) from None
         except asyncio.IncompleteReadError:
-            raise _ChildGoneError(_verdict(await self._cause())) from None
+            cause = await self._cause()
+            raise _ChildGoneError(_verdict(cause), sure=cause == "parse_timeout") from None
+
+    def _patience(self, seconds: float) -> asyncio.Timeout:
+        return asyncio.timeout(seconds * self._limits.patience + 1.0)
 
     async def end(self) -> None:
         """Kill the child and free its pipes."""
@@ -214,7 +227,8 @@ class _Child:
         stdin = self._process.stdin
         assert stdin is not None
         body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-        stdin.write(LENGTH.pack(len(body)) + body)
+        stdin.write(LENGTH.pack(len(body)))
+        stdin.write(body)
         with contextlib.suppress(ConnectionError):
             # A child that is gone is noticed when its answer is read.
             await stdin.drain()

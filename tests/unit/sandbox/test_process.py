@@ -115,6 +115,16 @@ async def test_a_child_killed_from_outside_costs_no_item(sandbox: Sandbox) -> No
     assert await codes(sandbox, ["a", "b"]) == ["A", "B"]
 
 
+@pytest.mark.parametrize("size", [1, 5_000_000], ids=["small", "more than the pipe holds"])
+async def test_a_stopped_child_is_replaced_and_costs_no_item(size: int) -> None:
+    box = Sandbox(SandboxLimits(patience=0.5))
+    (pid,) = await box.map(hostile.whereabouts, [0])
+    assert isinstance(pid, int)
+    os.kill(pid, signal.SIGSTOP)
+    assert await codes(box, ["a" * size, "b"], seconds_each=0.2) == ["A" * size, "B"]
+    await box.aclose()
+
+
 async def test_calls_at_once_share_the_children(sandbox: Sandbox) -> None:
     answers = await asyncio.gather(*(sandbox.map(hostile.behave, [f"p{n}"]) for n in range(5)))
     assert answers == [[f"P{n}"] for n in range(5)]
