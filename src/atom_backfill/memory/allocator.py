@@ -1,8 +1,8 @@
 """Keeps a process near what it uses: memory that libraries have freed goes back to the system.
 
 With LanceDB's many threads, glibc holds on to freed memory in as many pools: 718 MB with its default, 420 MB with two
-pools while 33,000 passages were written, at the same speed. Arrow's own allocator gives little back either: a worker had
-grown to 600 MB after 43,000 mails, and to 411 MB with the system's.
+pools while 33,000 passages were written, at the same speed. Arrow's own allocator gives little back either: a worker
+had grown to 600 MB after 43,000 mails, and to 411 MB with the system's.
 """
 
 from __future__ import annotations
