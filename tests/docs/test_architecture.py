@@ -18,6 +18,14 @@ def test_every_room_stands_in_the_tree() -> None:
     assert shown == {path.stem for path in entries}
 
 
+def test_every_module_stands_in_the_tree() -> None:
+    rooms = re.split(r"^ +([\w/]+)/ ", TREE.split("src/atom_simulators/")[0], flags=re.MULTILINE)[1:]
+    told = {room: set(re.findall(r"\w+", text)) for room, text in zip(rooms[::2], rooms[1::2], strict=True)}
+    modules = [path for path in source_words.SOURCE.rglob("*/*.py") if not path.name.startswith("_")]
+    assert len(modules) > 100
+    assert [path.name for path in modules if path.stem not in told[path.parent.name]] == []
+
+
 def test_the_layers_are_the_linter_s() -> None:
     linter = configparser.ConfigParser()
     linter.read(source_words.ROOT / "importlinter.ini", "utf-8")
