@@ -22,9 +22,10 @@ class KnownFolder:
 class Coverage:
     """How far the memory reaches: `start` and `end` are the dates of the oldest and the newest mail stored.
 
-    `complete`: everything that was asked for is there: each account's latest job is completed, nothing of the account
-    is among the failures, and the memory has what the record has. While it is false, mail between the two dates may be
-    missing. `messages` are those of the record, `missing` those of them that the memory lacks.
+    `complete`: everything that was asked for is there: of each account every job, or a later one that was asked for as
+    much, is completed, nothing is among the failures, and the memory has what the record has. While it is false, mail
+    between the two dates may be missing. `messages` are those of the record, `missing` those of them that the memory
+    lacks.
     """
 
     start: datetime | None

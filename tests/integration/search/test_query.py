@@ -248,6 +248,7 @@ async def test_coverage_spans_the_mail_that_is_stored(office: Office) -> None:
     "statement",
     [
         "UPDATE historical_sync_jobs SET status = 'running' WHERE tenant_id = %(t)s",
+        "UPDATE historical_sync_jobs SET status = 'failed' WHERE tenant_id = %(t)s",
         "UPDATE historical_sync_jobs SET status = 'cancelled' WHERE tenant_id = %(t)s",
         "UPDATE sync_chunks SET state = 'quarantined' WHERE tenant_id = %(t)s AND kind = 'window'",
         "INSERT INTO failures (tenant_id, id, account_id, job_id, source_id, message_id, stage, error_code, error)"
@@ -256,13 +257,53 @@ async def test_coverage_spans_the_mail_that_is_stored(office: Office) -> None:
         "INSERT INTO accounts (tenant_id, id, kind, identity, address, status, config)"
         " VALUES (%(t)s, gen_random_uuid(), 'mbox', 'new', 'new@lumen.example', 'connected', '{}')",
     ],
-    ids=["at work", "cancelled", "a window given up", "a failure", "an account not read"],
+    ids=["at work", "failed", "cancelled", "a window given up", "a failure", "an account not read"],
 )
 async def test_coverage_is_not_complete_while_something_is_missing(
     office: Office, world: World, statement: Any
 ) -> None:
     world.run(statement, t=office.tenant)
     assert not (await answer(office, "lease")).coverage.complete
+
+
+def another_job(world: World, office: Office, status: str, **about: Any) -> None:
+    """A job later than those there are."""
+    fields = {"start": None, "end": FIRST + 30 * DAY, "folders": [], "done": 1} | about
+    world.run(
+        "INSERT INTO historical_sync_jobs (tenant_id, id, account_id, status, graph_status, start_date, end_date,"
+        " folders, again, chunk_size, max_parallel, messages_done)"
+        " VALUES (%(t)s, gen_random_uuid(), %(a)s, %(status)s, 'off', %(start)s, %(end)s, %(folders)s, false, 100, 4, %(done)s)",
+        t=office.tenant, a=office.account, status=status, **fields,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "then", "complete"),
+    [
+        ({}, {}, True),
+        ({"start": FIRST}, {}, True),
+        ({"start": FIRST, "end": FIRST + DAY}, {"start": FIRST, "end": FIRST + DAY}, True),
+        ({"folders": ["Inbox"]}, {"folders": ["Inbox", "Archive"]}, True),
+        ({}, {"start": FIRST}, False),
+        ({"start": FIRST}, {"start": FIRST + DAY}, False),
+        ({}, {"end": FIRST + DAY}, False),
+        ({}, {"folders": ["Inbox"]}, False),
+        ({"folders": ["Inbox"]}, {}, True),
+        ({"folders": ["Junk Email"]}, {"folders": ["Inbox"]}, False),
+    ],
+)
+async def test_what_a_cancelled_job_has_left_out_is_missing_until_another_reads_it(
+    office: Office, world: World, asked: dict[str, Any], then: dict[str, Any], complete: bool
+) -> None:
+    another_job(world, office, "cancelled", **asked)
+    assert not (await answer(office, "lease")).coverage.complete
+    another_job(world, office, "completed", **then)
+    assert (await answer(office, "lease")).coverage.complete is complete
+
+
+async def test_a_job_that_was_cancelled_at_once_leaves_nothing_out(office: Office, world: World) -> None:
+    another_job(world, office, "cancelled", done=0)
+    assert (await answer(office, "lease")).coverage.complete
 
 
 async def test_nothing_read_covers_nothing(office: Office, world: World) -> None:
