@@ -37,6 +37,7 @@ class Memories:
         self._embedder = outside.embedder
         self._indexes: dict[TenantId, PassageIndex] = {}
         self._opening = asyncio.Lock()
+        self._session: object = None
 
     async def embedder(self) -> Embedder:
         """Return the embedder that the settings name. Raises SignInNeededError where its key is missing."""
@@ -47,14 +48,17 @@ class Memories:
 
     async def index(self, tenant: TenantId) -> PassageIndex:
         """Return the tenant's passages. Raises NeedsOwnerError where another embedder made them."""
+        if tenant in self._indexes:  # what is open waits for nobody who opens another
+            return self._indexes[tenant]
         embedder = await self.embedder()
         async with self._opening:
             if tenant not in self._indexes:
                 # In a thread: the library takes seconds to load, and the event loop has other work.
                 lance = await asyncio.to_thread(import_module, "atom_backfill.memory.lance")
+                self._session = self._session or lance.new_session()
                 uri, made_by = self._settings.memory_uri, embedder.identity
                 self._indexes[tenant] = await lance.open_index(
-                    uri, tenant, made_by, embedder.dim, creation=self._alone(tenant)
+                    uri, tenant, made_by, embedder.dim, creation=self._alone(tenant), session=self._session
                 )
             return self._indexes[tenant]
 

@@ -56,6 +56,11 @@ _ANEW = "move its folder away and read the mailboxes again with `start ACCOUNT -
 _HIT_COLUMNS = ["id", "message_id", "thread_id", "subject", "text", "start", "end", "generation"]
 
 
+def new_session() -> lancedb.Session:
+    """Make the caches of a process, to be shared by all the indexes that it opens, however many tenants there are."""
+    return lancedb.Session(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES)
+
+
 async def open_index(
     uri: str,
     tenant_id: UUID,
@@ -63,8 +68,9 @@ async def open_index(
     dim: int,
     *,
     creation: AbstractAsyncContextManager[object] | None = None,
+    session: lancedb.Session | None = None,
 ) -> LancePassages:
-    """Open a tenant's passages, made if there are none. `uri`: a local folder or `s3://…`.
+    """Open a tenant's passages, made if there are none. `uri`: a local folder or `s3://…`; `session`: of `new_session`.
 
     `creation` is a lock held while a dataset is made on an object store, where two at once could undo each other.
     Raises NeedsOwnerError `embedder_mismatch` where another embedder made them, and what `LancePassages` raises.
@@ -75,9 +81,9 @@ async def open_index(
     with _translated():
         if "://" in folder:
             async with creation or nullcontext():
-                table = await _create(await _connect(folder), schema)
+                table = await _create(await _connect(folder, session), schema)
         else:
-            table = await _open_local(folder, schema)
+            table = await _open_local(folder, schema, session)
         found = await table.schema()
     _refuse_mismatch(found, embedder_identity, dim)
     return LancePassages(table, dim)
@@ -188,12 +194,12 @@ class LancePassages:
             return await query.select([*_HIT_COLUMNS, score]).limit(limit).to_arrow()
 
 
-async def _connect(folder: str) -> lancedb.AsyncConnection:
-    session = lancedb.Session(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES)
+async def _connect(folder: str, session: lancedb.Session | None = None) -> lancedb.AsyncConnection:
+    session = session or new_session()
     return await lancedb.connect_async(folder, read_consistency_interval=timedelta(0), session=session)
 
 
-async def _open_local(folder: str, schema: pa.Schema) -> lancedb.AsyncTable:
+async def _open_local(folder: str, schema: pa.Schema, session: lancedb.Session | None) -> lancedb.AsyncTable:
     """Open the table; a new one is made aside and renamed into place, so that of many makers the first one wins.
 
     LanceDB's own creation is no help: of two at once the second overwrites what the first has written (0.40; seen).
@@ -206,7 +212,7 @@ async def _open_local(folder: str, schema: pa.Schema) -> lancedb.AsyncTable:
             await asyncio.to_thread(_rename, f"{aside}/{TABLE}.lance", f"{folder}/{TABLE}.lance")
         finally:
             await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
-    return await (await _connect(folder)).open_table(TABLE)
+    return await (await _connect(folder, session)).open_table(TABLE)
 
 
 def _rename(source: str, target: str) -> None:

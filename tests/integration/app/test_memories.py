@@ -13,6 +13,7 @@ import pytest
 from atom_backfill.app.memories import Memories
 from atom_backfill.app.outside import Outside
 from atom_backfill.errors import AtomError
+from atom_backfill.jobs.job import TenantId
 from atom_backfill.jobs.postgres import PostgresDuties
 from atom_backfill.settings import load_settings
 from fakes.clock import FakeClock
@@ -52,6 +53,23 @@ async def test_a_dataset_on_an_object_store_is_made_by_one_process_at_a_time(ope
         index = await opening
         assert (await index.condition()).rows == 0
         assert await duties.take(f"memory:{tenant}", "another process", 60) is not None, "it was given back"
+        await memories.close()
+
+
+async def test_an_open_memory_waits_for_no_other_that_is_being_made(opened: Opened, tmp_path: Path) -> None:
+    async with opened() as app:
+        clock = FakeClock()
+        elsewhere = replace(app.settings, memory_uri=f"file://{tmp_path}/store")
+        memories = Memories(elsewhere, replace(app.outside, clock=clock), app.database)
+        one, other = (await app.tenant()).id, TenantId((await app.tenants.create("other")).id)
+        index = await memories.index(one)
+        assert await PostgresDuties(app.database).take(f"memory:{other}", "another process", 60) is not None
+        opening = asyncio.create_task(memories.index(other))
+        await clock.until_sleeping(within_s=60)
+        async with asyncio.timeout(5):
+            assert await memories.index(one) is index
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
         await memories.close()
 
 
