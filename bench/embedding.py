@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from tokenizers import Tokenizer
 
 from atom_backfill.mail.clean import clean
@@ -30,6 +29,9 @@ from atom_backfill.mail.door import Limits
 from atom_backfill.memory.minilm import FILES, MAX_TOKENS, MiniLM
 from atom_backfill.memory.rows import embedded_text
 from atom_backfill.sources.outlook.parse import read_graph
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: it reports to its maker otherwise
+import onnxruntime
 
 PASSAGES = 150
 """What about a hundred mails come to."""

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import asyncio, uuid
 from atom_backfill.memory.lance import open_index
@@ -20,6 +22,21 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+ROOT = Path(__file__).parents[3]
+USERS = [
+    path
+    for path in (*(ROOT / "src").rglob("*.py"), *(ROOT / "bench").rglob("*.py"))
+    if "import onnxruntime" in path.read_text("utf-8")
+]
+
+
+@pytest.mark.parametrize("path", USERS, ids=lambda path: path.name)
+def test_the_runtime_of_the_model_is_told_to_report_nothing_before_it_is_imported(path: Path) -> None:
+    """It reads ORT_DISABLE_TELEMETRY once; set later it has told of its start already."""
+    text = path.read_text("utf-8")
+    assert 0 < text.find('os.environ["ORT_DISABLE_TELEMETRY"] = "1"') < text.rfind("import onnxruntime")
 
 
 def test_embedding_and_remembering_write_nothing_outside_the_home(tmp_path: Path) -> None:
