@@ -272,7 +272,8 @@ def another_job(world: World, office: Office, status: str, **about: Any) -> None
     world.run(
         "INSERT INTO historical_sync_jobs (tenant_id, id, account_id, status, graph_status, start_date, end_date,"
         " folders, again, chunk_size, max_parallel, messages_done)"
-        " VALUES (%(t)s, gen_random_uuid(), %(a)s, %(status)s, 'off', %(start)s, %(end)s, %(folders)s, false, 100, 4, %(done)s)",
+        " VALUES (%(t)s, gen_random_uuid(), %(a)s, %(status)s, 'off', %(start)s, %(end)s, %(folders)s, false, 100, 4,"
+        " %(done)s)",
         t=office.tenant, a=office.account, status=status, **fields,
     )  # fmt: skip
 
