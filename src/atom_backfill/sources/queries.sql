@@ -76,12 +76,16 @@ INSERT INTO request_permits (scope, slot) SELECT %(scope)s, slot FROM generate_s
 ON CONFLICT DO NOTHING;
 
 -- name: take_permit
--- A free slot, unless the mailbox has been asked to wait; a slot whose holder died is free after its time.
+-- A free slot, unless the mailbox has been asked to wait; a slot whose holder died is free after its time. The choice
+-- stands apart, so that it is made once: inside a join it may be made anew for each slot, and take them all.
+WITH free AS MATERIALIZED (
+    SELECT slot FROM request_permits
+    WHERE scope = %(scope)s AND slot <= %(most)s AND held_until < atom_now()
+    ORDER BY slot LIMIT 1 FOR UPDATE SKIP LOCKED
+)
 UPDATE request_permits permit
 SET holder = %(holder)s, held_until = atom_now() + %(held_s)s * interval '1 second'
-FROM (SELECT slot FROM request_permits
-      WHERE scope = %(scope)s AND slot <= %(most)s AND held_until < atom_now()
-      ORDER BY slot LIMIT 1 FOR UPDATE SKIP LOCKED) free
+FROM free
 WHERE permit.scope = %(scope)s AND permit.slot = free.slot;
 
 -- name: free_permit

@@ -69,6 +69,19 @@ async def test_a_crowd_in_one_process_asks_the_database_no_more_than_it_has_slot
     assert clock.slept == [], "a poll for each that waits would be a storm"
 
 
+@pytest.mark.parametrize("known", [0, 1])
+async def test_one_request_takes_one_slot_whatever_the_planner_knows_of_the_table(
+    world: World, account: AccountId, known: int
+) -> None:
+    """With statistics of a table of one row the choice of a slot was made anew for each slot, and took them all."""
+    slots_of = "INSERT INTO request_permits (scope, slot) SELECT 'm', slot FROM generate_series(1, %(n)s) slot"
+    world.run(slots_of, n=known)
+    world.run("VACUUM ANALYZE request_permits")
+    world.run(slots_of + " ON CONFLICT DO NOTHING", n=MOST)
+    async with a_worker(world, account).hold():
+        assert slots(world) == ["held", "free", "free"]
+
+
 async def test_another_processs_requests_are_waited_for(world: World, account: AccountId) -> None:
     clock = SkippingClock()
     async with AsyncExitStack() as stack:
