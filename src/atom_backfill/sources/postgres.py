@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -14,8 +14,8 @@ from psycopg.types.json import Jsonb
 from atom_backfill.clock import Clock
 from atom_backfill.db.named_sql import load_queries
 from atom_backfill.db.pool import Database
-from atom_backfill.db.scope import Engine, Work
-from atom_backfill.errors import NotFoundError, RetryLaterError, ThrottledError
+from atom_backfill.db.scope import Engine, Scope, Work
+from atom_backfill.errors import AtomError, NotFoundError, RetryLaterError, ThrottledError
 from atom_backfill.jobs.job import AccountId, TenantId
 from atom_backfill.sources.accounts import Account, Connection
 from atom_backfill.sources.ports import CachedTokens, Sealer
@@ -117,10 +117,7 @@ class PostgresTokenCache:
         try:
             yield self._opened(await self._hold(keys))
         finally:
-            # A right that cannot be given back lapses.
-            with suppress(RetryLaterError):
-                async with self.database.transaction(Work(self.tenant)) as tx:
-                    await tx.execute(SQL["release_secret"], keys)
+            await _give_back(self.database, Work(self.tenant), SQL["release_secret"], keys)
 
     async def store(self, text: str, *, version: int) -> bool:
         """Replace the cache of that version."""
@@ -184,10 +181,7 @@ class PostgresPermits:
                 await self._take(holder)
                 yield
             finally:
-                # A slot that cannot be given back is free after its time.
-                with suppress(RetryLaterError):
-                    async with self._database.transaction(Engine()) as tx:
-                        await tx.execute(SQL["free_permit"], holder)
+                await _give_back(self._database, Engine(), SQL["free_permit"], holder)
 
     async def throttled(self, error: ThrottledError) -> None:
         """Store for the whole mailbox that the service asked to wait, and use a slot less where it said so."""
@@ -212,6 +206,17 @@ class PostgresPermits:
             if wait_s > _LONGEST_WAIT_S:
                 raise ThrottledError("throttled", "The mailbox's service asked to wait.", after=wait_s)
             await self._clock.sleep(wait_s or _SLOT_POLL_S)
+
+
+async def _give_back(database: Database, scope: Scope, statement: LiteralString, keys: dict[str, Any]) -> None:
+    """Give back a slot or a right, also where the caller is cancelled meanwhile. What cannot be given back lapses."""
+
+    async def give() -> None:
+        with suppress(AtomError):
+            async with database.transaction(scope) as tx:
+                await tx.execute(statement, keys)
+
+    await asyncio.shield(asyncio.ensure_future(give()))
 
 
 def _row(owner: UUID, name: str) -> str:

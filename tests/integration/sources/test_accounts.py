@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
-from atom_backfill.access.vault import Binding, Vault
 from atom_backfill.errors import NotFoundError, RetryLaterError, UsageError
 from atom_backfill.jobs.job import AccountId, TenantId
 from atom_backfill.sources.accounts import OUTLOOK, Connection, find_account
@@ -16,21 +15,8 @@ from atom_backfill.sources.ports import MailboxIdentity
 from atom_backfill.sources.postgres import TOKEN_CACHE, PostgresAccounts, PostgresTokenCache
 from fakes.skipping_clock import SkippingClock
 from lingering import Lingering
+from sealing import VaultSealer
 from worlds import World
-
-
-class VaultSealer:
-    """Seals as the product does."""
-
-    def __init__(self) -> None:
-        self._vault = Vault([bytes(32)])
-
-    def seal(self, tenant: UUID, row: str, plain: bytes) -> bytes:
-        return self._vault.seal(Binding(tenant, "secrets", row, "sealed"), plain)
-
-    def open(self, tenant: UUID, row: str, sealed: bytes) -> bytes:
-        return self._vault.open(Binding(tenant, "secrets", row, "sealed"), sealed)
-
 
 SEALER = VaultSealer()
 
