@@ -45,7 +45,7 @@ def normalise_url(url: str) -> str:
         host = f"[{host}]"
     query = parts.query
     if query:
-        pairs = [(k, v) for k, v in parse_qsl(query, keep_blank_values=True, max_num_fields=200) if not _tracks(k)]
+        pairs = [(k, v) for k, v in parse_qsl(query, keep_blank_values=True) if not _tracks(k)]
         query = urlencode(pairs, quote_via=quote, safe="/:,@")
     return urlunsplit((parts.scheme.lower(), host + port, parts.path.rstrip("/"), query, parts.fragment))
 
@@ -64,7 +64,7 @@ def _unwrap(host: str, path: str, query: str) -> str:
 
 
 def _parameter(query: str, name: str) -> str:
-    return next((value for key, value in parse_qsl(query, max_num_fields=200) if key == name), "")
+    return next((value for key, value in parse_qsl(query) if key == name), "")
 
 
 def _tracks(name: str) -> bool:

@@ -121,6 +121,8 @@ def test_other_signs_and_numbers_are_no_amounts(text: str) -> None:
         ),
         ("https://urldefense.com/v3/__https://lumen.example/plan__;!!abc", "https://lumen.example/plan"),
         ("https://www.google.com/url?q=https://lumen.example/&sa=D", "https://lumen.example"),
+        ("https://lumen.example/?" + "&" * 400, "https://lumen.example"),
+        ("https://www.google.com/url?" + "a=1&" * 300 + "q=https://lumen.example", "https://lumen.example"),
         ("javascript:alert(1)", ""),
         ("data:text/html,x", ""),
         ("mailto:ines@lumen.example", ""),
