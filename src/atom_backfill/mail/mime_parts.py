@@ -50,6 +50,14 @@ class Part:
         return cut(decode_words(name), 200)
 
     @property
+    def boundary(self) -> str:
+        """What parts its parts, "" where it does not say; a charset that cannot be read is as if it did not."""
+        try:
+            return self.decoder.get_boundary("") or ""
+        except (ValueError, LookupError):
+            return ""
+
+    @property
     def attached(self) -> bool:
         """Whether the sender meant it to stand beside the text rather than in it."""
         disposition = (self.decoder.get("content-disposition") or "").strip().lower()
@@ -95,7 +103,7 @@ class _Walk:
         choice = part.choice
         if kind == "multipart/alternative" and not choice:
             choice = self._choices = self._choices + 1
-        boundary = part.decoder.get_boundary("")
+        boundary = part.boundary
         pieces = list(_split(part.body, boundary, self._room)) if boundary else []
         if not pieces and (guess := _FIRST_DELIMITER.search(part.body)):
             pieces = list(_split(part.body, guess[1].decode("latin-1"), self._room))

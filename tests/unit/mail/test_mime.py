@@ -248,6 +248,8 @@ def test_a_body_without_headers_is_a_body() -> None:
         b"Content-Type: multipart/mixed\n\nThe gate.",
         b"Content-Type: multipart/mixed; boundary=d\n\n--other\nContent-Type: text/plain\n\nThe gate.\n--other--",
         b"Content-Type: multipart/mixed; boundary=b\n\n--b\n\nThe gate.",
+        b"Content-Type: multipart/mixed; boundary*=undefined''x\n\nThe gate.",
+        b"Content-Type: multipart/mixed; boundary*=a\x00b''x\n\nThe gate.",
         b"Content-Type: nonsense\n\nThe gate.",
         b'Content-Type: text/plain; charset="\n\nThe gate.',
     ],
