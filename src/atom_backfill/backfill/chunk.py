@@ -13,6 +13,9 @@ from atom_backfill.jobs.ports import Watch
 from atom_backfill.mail.message import FolderId
 from atom_backfill.sources.ports import Link, MailSource, Page, Window
 
+TRUSTING_AFTER = 2
+"""Failures in a row at the same place, after which an empty page that claims more is believed to be the end."""
+
 
 async def run_chunk(lease: Lease, watch: Watch, parts: Parts) -> Outcome:
     """Read a window to its end, or to the page boundary at which the worker wants to stop."""
@@ -21,7 +24,7 @@ async def run_chunk(lease: Lease, watch: Watch, parts: Parts) -> Outcome:
         return Done()
     source = await parts.source(lease)
     expected = None if work.messages_hint is None else work.messages_hint - work.messages_done
-    walk = Walk(work.window, work.position, expected)
+    walk = Walk(work.window, work.position, expected, trusting=lease.attempts >= TRUSTING_AFTER)
     ahead = _Ahead(source, work, parts)
     try:
         while not walk.over:

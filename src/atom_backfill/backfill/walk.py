@@ -66,8 +66,9 @@ class Walk:
     """Where a walk through one window stands. Ask `request`, fetch it, then tell `learn`; `over` when there is no more.
 
     `expected`: how many items the census still expects, None where it cannot tell. `thorough`: where a second cannot be
-    read to its end, the walk raises instead of going on below it. Not `dated`: the walk is for items without a date,
-    which no position can name: it follows links however deep, and begins anew when it is taken up again.
+    read to its end, the walk raises instead of going on below it. `trusting`: an empty page that claims more is an end,
+    since this is not the first walk to meet it, and a thorough one follows. Not `dated`: the walk is for items without
+    a date, which no position can name: it follows links however deep, and begins anew when it is taken up again.
     """
 
     def __init__(
@@ -77,12 +78,14 @@ class Walk:
         expected: int | None,
         *,
         thorough: bool = False,
+        trusting: bool = False,
         dated: bool = True,
     ) -> None:
         at = position.get("at")
         self._window = window
         self._expected = expected
         self._thorough = thorough
+        self._trusting = trusting
         self._dated = dated
         self._at = datetime.fromisoformat(at) if at else None
         self._found = 0
@@ -177,10 +180,11 @@ class Walk:
 
     def _at_nothing(self, run: _Run) -> None:
         """The source lists nothing and says that there is more: it is asked again, and believed to list nothing where
-        the census expects no more either, or where it had said before that there is no more.
+        the census expects no more either, where it had said before that there is no more, or where others have been
+        stuck here.
         """
         here = (run.scope, self._at, len(run.here))
-        expects_no_more = self._expected is not None and self._found >= self._expected
+        expects_no_more = self._trusting or (self._expected is not None and self._found >= self._expected)
         if self._nothing_at != here:
             self._nothing_at = here
             self._ask(run.scope)

@@ -31,11 +31,15 @@ class Item:
 
 @dataclass
 class Folder:
-    """Answers as a mailbox does: newest first, links that skip. `faults`: what befalls the next visits of a place."""
+    """Answers as a mailbox does: newest first, links that skip. `faults`: what befalls the next visits of a place.
+
+    `always_more`: every page claims more, by a link that leads nowhere.
+    """
 
     items: list[Item]
     faults: dict[tuple[bool, int], list[str]] = field(default_factory=dict)
     requests: int = 0
+    always_more: bool = False
 
     def answer(self, window: Window, link: Link | None, size: int) -> tuple[list[Item], Link | None, bool]:
         self.requests += 1
@@ -45,6 +49,8 @@ class Folder:
         page = within[skip : skip + size]
         more = len(within) > skip + size
         onward = Link(f"{skip + size}#{self.requests}") if more else None
+        if self.always_more:
+            return page, None, True
         match self._fault(window, skip):
             case "lost":
                 return page, None, False
@@ -273,6 +279,15 @@ def test_an_empty_end_that_claims_more_is_asked_again_and_believed_where_the_cen
             Trip(empty, expected=1).go(patience=0, dated=dated)
     now_and_then = a_folder([], faults={(newest, 0): ["nowhere"] for newest in (True, False)})
     assert Trip(now_and_then, expected=1).go(patience=0).claims == 1
+
+
+def test_a_trusting_walk_believes_an_empty_end_whatever_the_census_expects() -> None:
+    """Where every link breaks and the census counts one too many, a window must not be listed as failed for ever."""
+    folder = a_folder(list(range(5, 35)))
+    folder.always_more = True
+    with pytest.raises(RetryLaterError, match="lists nothing"):
+        Trip(folder, expected=31).go(patience=0)
+    assert Trip(folder, expected=31).go(patience=0, trusting=True).missing() == []
 
 
 def test_nothing_below_the_windows_start_is_asked_for() -> None:
