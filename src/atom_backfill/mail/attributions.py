@@ -22,6 +22,7 @@ def attribution_at(lines: list[Line], at: int) -> Attribution | None:
     """Recognise an attribution that ends on line `at`; linear in the length of at most four lines."""
     line = lines[at]
     bare = line.bare
+    # Nearly every line ends here, before a pattern is tried: thousands of lines, few attributions.
     if len(bare) > _LONGEST or bare[-1:] not in _ENDS:
         return Attribution(at, at, True) if _goes_on(bare) else None
     if bare.rstrip("*_ ")[-1:] not in _COLONS:
@@ -37,6 +38,7 @@ def _longest(lines: list[Line], at: int, *, followed: bool) -> Attribution | Non
     """Take lines above in as long as they may belong to the sentence; one that opens an attribution ends the search."""
     first, sentence = at, lines[at].bare
     best: Attribution | None = None
+    # Mail programs break the sentence, so that its date may stand two lines above its verb.
     while True:
         strength = _strength(sentence, followed=followed)
         opens = bool(_OPENING.match(lines[first].bare))
@@ -62,6 +64,7 @@ def _strength(sentence: str, *, followed: bool) -> int:
         return 2
     if verb and dated and len(sentence) < 200 and not _SAYS_WHAT.search(sentence):
         return 2
+    # From here on only the quotation below is proof: "Fred, 3 March:" may as well begin a list.
     if not followed or len(sentence) > 250:
         return 0
     return int(verb or (addressed and (dated or len(sentence) < 90)) or bool(_QUOTING.match(sentence)))
@@ -71,6 +74,7 @@ def _has_verb(sentence: str) -> bool:
     lowered = sentence.lower()
     if not _VERBS.isdisjoint(lowered.translate(_TO_SPACES).split()):
         return True
+    # Where no spaces stand between words, none can be looked up.
     return not lowered.isascii() and bool(_VERB_ENDINGS.search(lowered))
 
 

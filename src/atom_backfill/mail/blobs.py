@@ -28,6 +28,7 @@ def _mark_armour(lines: list[Line]) -> None:
             inside, frame = True, "SIGNED MESSAGE" in bare
             _mark(line)
         elif inside:
+            # Armour has no spaces: a line with some is a person's again, even where the END was cut off.
             ends = bare.startswith("-----END ") or (frame and not bare)
             if ends or not bare or " " not in bare or _ARMOUR_HEADER.match(bare):
                 _mark(line)
@@ -41,6 +42,7 @@ def _mark_between(lines: list[Line], begin: re.Pattern[str], end: re.Pattern[str
     for line in lines:
         if not inside:
             inside = bool(begin.match(line.bare))
+        # Encoders write short lines; a longer one means that the end was lost.
         elif end.match(line.bare) or len(line.bare) > widest:
             inside = False
             if len(line.bare) <= widest:
@@ -60,6 +62,7 @@ def _mark_runs(lines: list[Line]) -> None:
                 _mark(line)
             continue
         if run:
+            # One or two such lines may be a token or a hash that somebody will look for.
             if len(run) >= 3:
                 for member in run:
                     _mark(member)
@@ -83,10 +86,12 @@ def _is_encoded(bare: str) -> bool:
     digits = sum(map(str.isdigit, sample))
     if upper + lower + digits < len(sample) * 0.8:
         return False
+    # Encoded bytes mix capitals, small letters and digits; paths and names do not. One letter alone is padding.
     return (min(upper, lower) * 6 >= len(sample) and digits > 0) or len(set(sample)) <= 2
 
 
 def _mark(line: Line) -> None:
+    # What is quoted is not embedded anyway, and it must still be known as history.
     if not line.depth:
         line.kind = SegmentKind.BLOB
 

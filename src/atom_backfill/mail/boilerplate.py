@@ -18,6 +18,7 @@ def mark_boilerplate(lines: list[Line], run: Run) -> Run:
         kind = judge(_words(lines, paragraph))
         if kind is None:
             return run
+        # Upwards from the end: footers pile up under one another, and a person's words end the pile.
         first = _begin(lines, paragraph, kind)
         for line in lines[first : run.last + 1]:
             line.kind = kind
@@ -32,6 +33,7 @@ def mark_warning(lines: list[Line], run: Run) -> None:
     last = first
     while last < run.last and last - first < 5 and lines[last + 1].bare:
         last += 1
+    # A mail that is nothing but a warning is a mail about one.
     if last < run.last and _WARNING.search(_words(lines, Run(first, last))):
         for line in lines[first : last + 1]:
             line.kind = SegmentKind.DISCLAIMER
@@ -56,6 +58,7 @@ def last_paragraph(lines: list[Line], run: Run) -> Run | None:
 
 def judge(words: str) -> SegmentKind | None:
     """Tell what a paragraph is by its words; None for a person's own."""
+    # No footer seen was longer, and the patterns below walk all of it.
     if not 8 <= len(words) <= 4_000:
         return None
     ruled = _RULE.match(words)
@@ -69,6 +72,7 @@ def judge(words: str) -> SegmentKind | None:
         return SegmentKind.FOOTER
     if (len(body) > 60 and _LEGAL_START.match(body)) or _LEGAL_HEADING.fullmatch(body):
         return SegmentKind.DISCLAIMER
+    # One such word stands in many a lawyer's mail; three in one closing paragraph are a disclaimer.
     if len(body) > 120 and sum(stem in lowered for stem in _LEGAL_STEMS) >= 3:
         return SegmentKind.DISCLAIMER
     return None

@@ -38,6 +38,7 @@ def recognise_kind(headers: Iterable[tuple[str, str]], subject: str, from_addres
     found = header_map(headers)
     content_type = content_type.lower() or found.get("content-type", "").lower()
     local = address_key(from_address).rpartition("@")[0]
+    # Senders quote and space the parameter as they like.
     if "report-type=delivery-status" in content_type.replace('"', "").replace(" ", "") or _POSTMASTER.fullmatch(local):
         return Kind.DELIVERY_REPORT
     if _submitted(found) == "auto-replied" or any(name in found for name in _AUTO_REPLY_HEADERS):

@@ -17,6 +17,7 @@ def read_iso(text: str) -> datetime | None:
     if not match:
         return None
     year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
+    # datetime knows no second 60.
     leap = second == 60
     microsecond = int((match[7] or "0")[:6].ljust(6, "0"))
     try:

@@ -36,6 +36,7 @@ def find(
         if identity in found:
             mentions[identity] = mentions.get(identity, 1) + 1
         elif len(found) >= limits.findings or (finding.entity_type == "link" and links >= limits.links):
+            # Links have a limit of their own, or a newsletter's would leave no room for anything else.
             left_out = True
             if len(found) >= limits.findings:
                 break
@@ -99,6 +100,7 @@ def _in_text(field: str, text: str, start: int, end: int, *, signature: bool) ->
 
 
 def _addresses(field: str, text: str, start: int, end: int) -> Iterator[Finding]:
+    # From each @ outwards: a pattern that begins with the local part would try every word of the text.
     at = text.find("@", start, end)
     while at >= 0:
         match = _ADDRESS.match(text, _local_start(text, start, at), end)

@@ -30,6 +30,7 @@ class HeaderBlocks:
         """Recognise a block that begins on line `at`; looks at no more than `_MOST_LINES` lines."""
         lines = self._lines
         bare = lines[at].bare
+        # Programs write shorter lines here; longer ones are not worth a pattern's time.
         if not bare or len(bare) > 400:
             return None
         if (forward := _rule(bare)) is not None:
@@ -46,9 +47,11 @@ class HeaderBlocks:
 
     def _fields_from(self, at: int) -> int | None:
         """Read fields that make a block by themselves: the last line, None where they do not."""
+        # Asked anew for each line of a long run of fields, the run would cost the square of its length.
         if at <= self._barren:
             return None
         fields = _fields(self._lines, at)
+        # Forms and logs have lines that begin with Date: or To: as well.
         if fields and len(fields[0] & _MEANINGFUL) >= 3 and "from" in fields[0]:
             return fields[1]
         if fields:
@@ -124,16 +127,19 @@ def _fields(lines: list[Line], at: int) -> tuple[set[str], int] | None:
         if lines[index].depth != depth:
             break
         role = label_role(bare)
+        # A second From or Subject is the next mail's; recipients may go on under a label of their own.
         if role and (role not in roles or role in ("other", "cc", "to")):
             roles.add(role)
             last, gap, plain = index, 0, 0
         elif not bare:
             gap += 1
+            # Some programs leave one line empty between fields; below a whole block it begins the text.
             if gap > 1 or (len(roles) >= 3 and "subject" in roles):
                 break
         elif gap == 0 and _CONTINUES.search(lines[index - 1].bare + bare) and "subject" not in roles:
             plain += 1
             last = index
+        # A long subject that was broken once.
         elif gap == 0 and plain == 0 and len(bare) < 90 and lines[index - 1].end - lines[index - 1].start > 60:
             plain += 1
         else:

@@ -36,6 +36,7 @@ def mark_history(lines: list[Line], *, forward: bool) -> None:
             line.kind = SegmentKind.ATTRIBUTION
         at = run.last + 1
         passed_on = passed_on or (not tail and (passes_on is True or (passes_on is False and forward)))
+        # Nothing shows where an old mail without marks ends, so that it is taken to go on to the end.
         tail = tail or not (passed_on or _is_marked(lines, at))
 
 
@@ -68,6 +69,7 @@ def _is_marked(lines: list[Line], at: int) -> bool:
     mark = match[0].rstrip()
     reach = min(len(lines), after + _LONGEST_QUOTATION)
     marked = [line for line in lines[after:reach] if line.bare.startswith(mark) and not line.depth]
+    # One line that begins with such a sign is an item of a list, or a heading.
     if len(marked) < 2:
         return False
     for line in marked:
@@ -81,6 +83,7 @@ def _mark_indented(lines: list[Line], at: int, *, beyond: int) -> bool:
     reach = min(len(lines), at + _LONGEST_QUOTATION)
     while end < reach and (not lines[end].bare or lines[end].indent >= beyond + 2) and not lines[end].depth:
         end += 1
+    # Indented to the very end it may be the author's own: a listing, an address.
     if end in (at, reach) or lines[end].depth:
         return False
     for line in lines[at:end]:
@@ -98,6 +101,7 @@ def _mark_wrapped(lines: list[Line]) -> None:
             end = at
             while end < len(lines) and end - at < 4 and lines[end].bare and not lines[end].depth:
                 end += 1
+            # Only between marked lines: below the last of them it may as well be an answer.
             if end < len(lines) and lines[end].depth:
                 for wrapped in lines[at:end]:
                     wrapped.kind, wrapped.depth = SegmentKind.QUOTE, above.depth

@@ -99,6 +99,7 @@ class _Walk:
                     close()
                 node = parent.next
                 continue
+            # Nodes, since a byte or two of markup can make one.
             budget -= 1
             tag = node.tag or "-"
             if tag == "-text":
@@ -131,6 +132,7 @@ class _Walk:
     def _text(self, text: str) -> None:
         if self._tiny or (self._white and self._ground):
             return
+        # Not before: the parser has only now made characters of the references to them.
         text = repair(text)
         if self._pre:
             self._writer.verbatim(text)
@@ -191,6 +193,7 @@ class _Walk:
             writer.newline()
         elif tag == "hr":
             writer.line()
+            # As in Outlook's own text; the header block below it is recognised by it.
             writer.words("_" * 32)
             writer.line()
         else:

@@ -45,6 +45,7 @@ def split_lines(text: str) -> list[Line]:
             bare = bare[marks.end() :].strip()
         lines.append(Line(at, end, bare, depth, indent))
         at = end
+    # The last line has no line end of its own.
     lines[-1].end -= 1
     if lines[-1].start == lines[-1].end:
         lines.pop()

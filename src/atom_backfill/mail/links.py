@@ -26,6 +26,7 @@ def normalise_url(url: str) -> str:
     url = url.strip()
     if url[:4].lower() == "www.":
         url = f"http://{url}"
+    # Gateways wrap what others have wrapped; deeper than this only somebody hostile does.
     for _ in range(3):
         if len(url) > LONGEST or url[:4].lower() != "http":
             return ""

@@ -38,6 +38,7 @@ def read_mime(payload: bytes, *, source_id: SourceId, folder_id: FolderId, limit
         notes.append("parts_truncated")
     text, body_type = _body(parts, limits, notes)
     people = _People(raw, limits)
+    # Raw, not decoded: an id is compared to the letter with those in other mails' references.
     own_id = next(iter(message_ids(raw.get("message-id", ""))), by_name.get("message-id", ""))
     references = message_ids(f"{raw.get('references', '')} {raw.get('in-reply-to', '')}")
     others = tuple(reference for reference in references if reference != own_id)
@@ -175,6 +176,7 @@ def _received(trace: str, sent_at: datetime | None) -> datetime | None:
     received = read_rfc5322(trace.rpartition(";")[2]) if ";" in trace else None
     if received is None or sent_at is None:
         return sent_at or received
+    # Imports and wrong clocks leave a trace years away from the Date.
     return received if timedelta(days=-1) < received - sent_at < timedelta(days=3) else sent_at
 
 

@@ -66,6 +66,7 @@ class Part:
     def text(self, limit: int) -> str:
         """Decode a text part, at most about `limit` characters of it."""
         encoding = str(self.decoder.get("content-transfer-encoding") or "").strip().lower()
+        # Bounded before it is decoded: six bytes are what quoted-printable takes for an accented letter.
         self.decoder.set_payload(self.body[: limit * 6].decode("ascii", "surrogateescape"))
         if encoding.startswith(("quoted-printable", "base64", "x-uue", "uue")):
             data = self.decoder.get_payload(decode=True)
@@ -120,6 +121,7 @@ class _Walk:
 
 
 def _open(piece: bytes, limits: Limits) -> tuple[Fields, bytes]:
+    # Without fields: split_headers would skip the blank line and take a text like "Note: …" for a field.
     if piece.startswith((b"\n", b"\r\n")):
         return (), piece[2 if piece[0] == 13 else 1 :]
     fields, body, _ = split_headers(piece, limits)

@@ -53,6 +53,7 @@ def _spans(text: str, segments: Iterable[Segment]) -> Iterator[tuple[int, int]]:
         pieces = [(first, last, estimate_tokens(text[first:last])) for first, last in _pieces(text, start, end)]
         total = sum(cost for _, _, cost in pieces)
         if pieces:
+            # Equal shares: full passages and a rest would leave a last one of a few words, which says little.
             yield from _pack(pieces, aim=total / -(-total // MOST_TOKENS), total=total)
 
 
@@ -74,6 +75,7 @@ def _pack(pieces: list[tuple[int, int, int]], *, aim: float, total: int) -> Iter
 def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Find the paragraphs of new text; long ones in pieces of sentences, so that passages can be filled."""
     for match in _PARAGRAPH.finditer(text, start, end):
+        # Rules and rows of signs say nothing, and would fill a passage.
         if not _WORD.search(match[0]):
             continue
         if match.end() - match.start() <= _SHORT_PARAGRAPH:

@@ -56,6 +56,7 @@ def address_key(address: str) -> str:
 def domain_key(domain: str) -> str:
     """Normalise a host name: lower case, Unicode, no trailing dot; "" where it is none."""
     domain = domain.strip().rstrip(".").lower()
+    # One identity, whichever way a program writes an internationalised domain.
     if "xn--" in domain:
         domain = ".".join(_from_punycode(label) for label in domain.split("."))
     if not domain or len(domain) > 253 or not all(_LABEL.fullmatch(label) for label in domain.split(".")):
@@ -87,6 +88,7 @@ def display_name(written: Address) -> str:
     if comma and _GIVEN.fullmatch(given.strip()) and len(surname.split()) <= 3:
         name = f"{given.strip()} {surname.strip()}"
     name = " ".join(name.split())
+    # Many programs repeat the address where they know no name.
     if name.casefold() == written.address.partition("@")[0].casefold():
         return ""
     return name

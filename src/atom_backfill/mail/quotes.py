@@ -31,6 +31,7 @@ class Circumstances:
 def cut_quotes(rendering: Rendering, about: Circumstances) -> tuple[Segment, ...]:
     """Tell segments apart, in order, covering the text without gaps. Never leaves nothing new of a mail's own words."""
     lines = split_lines(rendering.text)
+    # Data first: its lines look like anything. Ends last: a signature is sought above history, which must be known.
     mark_blobs(rendering.text, lines)
     # Where nothing is answered, a mail put below is passed on, whatever the subject says.
     mark_history(lines, forward=about.forward or not about.reply)
@@ -44,6 +45,7 @@ def _mark_by_structure(lines: list[Line], rendering: Rendering) -> None:
     """Believe what the mail program's own HTML says, where the words did not say it already."""
     for mark in rendering.marks:
         kind = _STRUCTURE[mark.kind]
+        # Some people write their whole mail inside the signature's element.
         if mark.kind is MarkKind.SIGNATURE and mark.end - mark.start > _LONGEST_SIGNATURE:
             continue
         first = bisect_left(lines, mark.start, key=_start)

@@ -23,6 +23,7 @@ def conversation_of(own_id: str, references: tuple[str, ...], subject: str) -> s
 
 def base_subject(subject: str) -> str:
     """Strip reply, forward and list prefixes: `Re: [team] AW: x` is `x`."""
+    # Bounded, since a subject may be nothing but prefixes.
     for _ in range(8):
         match = _PREFIX.match(subject)
         if not match:

@@ -42,6 +42,7 @@ def phones_in(text: str, start: int, end: int, *, sure: bool = False) -> Iterato
 
 def dates_in(text: str, start: int, end: int) -> Iterator[Value]:
     """Find dates that name their year and can be read in one way only; the key is ISO 8601."""
+    # From the year outwards: four digits are rare, and most numbers are no dates.
     for year in _YEAR.finditer(text, start, end):
         for pattern, after in _DATE_FORMS:
             if after:
@@ -59,6 +60,7 @@ def amounts_in(text: str, start: int, end: int) -> Iterator[Value]:
     if not any(text.find(word, start, end) >= 0 for word in _MONEY_WORDS):
         return
     last = start
+    # From the sign outwards, for the same reason.
     for sign in islice(_MONEY.finditer(text, start, end), _MOST_SIGNS):
         match = _BEFORE.match(text, sign.start(), end) or _AFTER.search(text, max(last, sign.start() - 48), sign.end())
         if not match or match.start() < last:
@@ -82,6 +84,7 @@ def _is_phone(written: str, digits: int, *, international: bool, labelled: bool,
         return digits >= 9
     if labelled:
         return True
+    # Other national forms look like order numbers; only a word before them or a signature around them tells.
     if _AMERICAN.fullmatch(written):
         return True
     return sure and digits >= 8 and digits != len(written)

@@ -89,6 +89,7 @@ class Writer:
             self._space = True
             return
         self._space = self._invisible = False
+        # Layout is full of empty blocks, and ten empty lines say no more than two.
         if self._newlines < 3:
             self._raw("\n" if self._newlines == 0 or not self._prefixes else "".join(self._prefixes).rstrip() + "\n")
             self._newlines += 1

@@ -34,12 +34,14 @@ def main(arguments: list[str]) -> None:
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     # What a parsed library prints must not fall between answers.
     os.dup2(2, 1)
+    # The parent's, since functions are sent by name: what it can import, the child can too.
     sys.path[:] = _receive(requests)
     with contextlib.suppress(EOFError):
         while True:
             function, payloads, seconds = _receive(requests)
             for payload in payloads:
                 answers.write(_answer(function, payload, seconds, answer_bytes))
+                # One by one: whatever the next item does, this answer has left.
                 answers.flush()
             answers.write(_frame(used_bytes()))
             answers.flush()

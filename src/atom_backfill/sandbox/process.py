@@ -44,6 +44,7 @@ class Sandbox:
 
     def __init__(self, limits: SandboxLimits | None = None) -> None:
         self._limits = limits or SandboxLimits()
+        # A call waits for a place, not for a child: a dead one is replaced without queueing anew.
         self._places = asyncio.Semaphore(self._limits.children)
         self._idle: list[_Child] = []
         self._closed = False
