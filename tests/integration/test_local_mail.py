@@ -478,6 +478,15 @@ async def test_a_cache_folder_that_cannot_be_written_is_the_owners_to_fix(root: 
     assert raised.value.code == "cache_unwritable"
 
 
+@pytest.mark.skipif(not Path("/proc/self/mem").is_file(), reason="needs a file whose reading fails: Linux has one")
+async def test_mail_on_a_disk_that_fails_is_no_trouble_of_the_index(cache: Path) -> None:
+    source = MboxSource(Path("/proc/self/mem"), cache, SkippingClock())
+    with pytest.raises(NeedsOwnerError) as raised:
+        await source.identify()
+    assert raised.value.code == "cannot_read_files"
+    assert "Input/output error" in raised.value.message
+
+
 async def test_the_mail_itself_is_never_written_to(root: Path, cache: Path) -> None:
     write(root / "Inbox.mbox", mbox(mail("one")))
     write(root / "sub" / "a.eml", mail("two"))

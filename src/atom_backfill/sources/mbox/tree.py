@@ -51,6 +51,11 @@ def find_files(root: Path) -> Iterator[FoundFile]:
         raise NeedsOwnerError(
             "cannot_read_files", f"Not allowed to read {root}: give this user the right to read it."
         ) from error
+    except OSError as error:  # a disk that fails, a share that is gone: not to be taken for the index's own trouble
+        raise NeedsOwnerError(
+            "cannot_read_files",
+            f"{root} cannot be read ({error.strerror}): see to the disk or the share that holds it.",
+        ) from error
     if not finder.found:
         raise _nothing_found(root, finder.others)
 
@@ -113,7 +118,7 @@ class _Finder:
             kind = recognise(head, path.name)
         except FileNotFoundError:
             return
-        except PermissionError:
+        except OSError:
             # Named like mail: told as a failure later. Anything else is none of our business.
             kind = FileKind.EML if path.suffix.lower() in (".eml", ".mbox", ".mbx") else FileKind.OTHER
         if kind is FileKind.OTHER:
