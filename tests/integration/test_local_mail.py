@@ -175,6 +175,20 @@ async def test_odd_names_make_paths_that_can_be_shown_and_ids_that_can_be_stored
         assert len(await items(opened(root, cache), folder.folder_id)) == 1
 
 
+async def test_folders_whose_paths_are_longer_than_an_index_takes_keep_short_ids_of_their_own(
+    root: Path, cache: Path
+) -> None:
+    deep = root.joinpath(*["件" * 80] * 5)
+    for name in ("one", "two"):
+        write(deep / name / "mail.eml", mail(name))
+    source = opened(root, cache)
+    folders = await source.folders()
+    assert len({folder.folder_id for folder in folders}) == 2
+    assert all(len(folder.folder_id) <= 1025 for folder in folders)
+    found = {subject(item) for folder in folders for item in await items(source, folder.folder_id)}
+    assert found == {"one", "two"}
+
+
 async def test_what_holds_no_mail_says_what_was_found(root: Path, cache: Path) -> None:
     cases = {
         write(root / "a.pst", b"!BDN\x00\x00"): ("not_mail", "readpst"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections import Counter
@@ -17,6 +18,7 @@ from atom_backfill.sources.paths import segment
 
 DEPTH_LIMIT = 64
 SNIFF_BYTES = 8192
+ID_CHARACTERS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,11 @@ class _Finder:
         return fresh
 
     def _id(self, path: Path) -> str:
-        return quote(os.fsencode(path.relative_to(self._root)), safe="/ ")
+        """Name a folder by its path; the tail of one that no index of a database takes is told by its hash."""
+        text = quote(os.fsencode(path.relative_to(self._root)), safe="/ ")
+        if len(text) <= ID_CHARACTERS:
+            return text
+        return f"{text[: ID_CHARACTERS - 65]}~{hashlib.sha256(text.encode('ascii')).hexdigest()}"
 
 
 def _is_maildir(directory: Path) -> bool:
