@@ -84,6 +84,7 @@ class Script:
 
     def call(self, operation: str, *, leave: frozenset[str] = frozenset()) -> Fault | None:
         """Count one call and return the fault that strikes it, if any; kinds in `leave` never strike here."""
+        # Counted whether a rule strikes or not: "at" names calls, not strikes.
         self._calls[operation] += 1
         self._calls[ANY] += 1
         for number, fault in enumerate(self.faults):

@@ -73,6 +73,7 @@ def _read(call: Call) -> list[Part]:
         part = _part(call, request)
         if part.key in seen:
             raise bad_request(f"Request Id {part.id} has to be unique in a batch.")
+        # A part may wait only for parts before it, so that none wait for one another.
         if not seen.issuperset(part.after):
             raise bad_request("Invalid batch payload format.")
         seen.add(part.key)
@@ -111,6 +112,7 @@ def _response(name: str, answer: Answer) -> dict[str, Any]:
     kind = answer.content_type.replace(";", "; ")
     headers = {"Cache-Control": "private", "Content-Type": kind, **answer.headers}
     body = answer.content
+    # The answer as a whole is JSON: what is not travels as base64.
     if answer.raw is not None:
         body = base64.b64encode(answer.raw).decode()
     return {"id": name, "status": answer.status, "headers": headers, "body": body}

@@ -147,6 +147,7 @@ def _compare(found: Literal, operator: str, value: Literal) -> bool:
         return _ordered(operator, (found > value) - (found < value))
     if isinstance(found, int) and isinstance(value, int):
         return _ordered(operator, found - value)
+    # Null is neither before nor after anything.
     return False
 
 

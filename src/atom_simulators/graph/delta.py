@@ -128,6 +128,7 @@ def _first(scope: Scope, folder: Folder, texts: dict[str, str]) -> State:
 
 def _size(scope: Scope, state: State) -> int:
     size = scope.prefer.page_size or state.size or DEFAULT_PAGE
+    # The cap is the round's, not the page's.
     if state.filtered and state.since is None:
         return max(0, min(size, scope.quirks.delta_filter_cap - state.told))
     return size
@@ -164,6 +165,7 @@ def _resumed(scope: Scope, folder: str, kind: str) -> State | None:
         return None
     if state.generation != scope.mailbox.delta_generation:
         raise _gone(scope, state)
+    # A deltaLink begins a round now; a nextLink goes on with the one that it is of.
     return replace(state, round=scope.mailbox.version) if "$deltatoken" in texts else state
 
 

@@ -92,6 +92,7 @@ async def deliver(
     if fault is not None and kind == "hang":
         await gone(fault.seconds(60.0))
         _close(transport)
+    # Half a body under the length of the whole, so that a client can tell.
     elif kind == "reset":
         await send(start)
         await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})

@@ -42,6 +42,7 @@ class FolderTree:
     def __init__(self, mailbox: str, folders: Iterable[Folder]) -> None:
         listed = {folder.id: folder for folder in folders}
         known = [folder for folder in listed.values() if folder.well_known == "msgfolderroot"]
+        # Files often leave the root out: it is then the parent that most folders name and no folder is.
         strays = Counter(f.parent for f in listed.values() if f.parent not in listed and not f.is_search)
         root_id = strays.most_common(1)[0][0] if strays else _made_id(mailbox, "root")
         self.root = (

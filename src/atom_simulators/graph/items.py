@@ -21,6 +21,7 @@ def message(scope: Scope, entry: Entry, options: Options, *, listed: bool, typed
     `@odata.etag` and `id` always come; `@odata.type` comes for derived types, and for all where `typed`.
     """
     source = entry.parsed()
+    # A client that compares change keys must see the change.
     if entry.changed:
         source["changeKey"] = _change_key(scope, entry)
     answer: JsonObject = {}

@@ -32,6 +32,7 @@ class Throttle:
 
     def enter(self, app: str, mailbox: str) -> None:
         """Take a place for one request. Raises GraphError (429) where a limit is reached."""
+        # First, since requests that the other limit refuses count as well.
         self._check_rate((app, mailbox))
         place = self._place(app, mailbox)
         if self._limits.concurrency and self._flying[place] >= self._limits.concurrency:

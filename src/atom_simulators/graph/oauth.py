@@ -25,6 +25,7 @@ _OPENID_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 _GRAPH = "https://graph.microsoft.com/"
 _CODE_LIFE_S = 600
 _REFRESH_LIFE_S = 90 * 86_400
+# Without D, which marks a code that is declined, and without letters that are misread.
 _LETTERS = "ABCEFGHJKLMNPQRSTUVWXYZ23456789"
 
 
@@ -205,6 +206,7 @@ class SignIn:
         device.polls, device.polled_at = device.polls + 1, self._now()
         if self._quirks.slow_down and device.polls > 1 and too_soon:
             return Answer(400, content={"error": "slow_down"}, content_type=JSON)
+        # Nobody is there to type the code in: the second poll stands for that.
         if device.polls < 2:
             raise SignInError(70016)
         if device.user_code.endswith("D"):

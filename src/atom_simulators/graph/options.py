@@ -84,6 +84,7 @@ def is_true(text: str) -> bool:
 
 
 def _refuse_unknown(texts: Mapping[str, str]) -> None:
+    # OData options must be known; any other parameter is passed over.
     for name in texts:
         if name.startswith("$") and name.removeprefix("$") not in OPTIONS:
             raise bad_request(f"The query parameter '{name}' is not supported.")

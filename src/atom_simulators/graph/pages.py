@@ -48,11 +48,13 @@ def list_messages(scope: Scope, folder: Folder | None, name: str = "") -> Answer
     shown = max(0, options.page - scope.quirks.short_pages) if scope.quirks.short_pages else options.page
     shown = 0 if scope.is_struck("empty_page") else shown
     entries = listing.slice(place, shown)
+    # Ids and dates of a corrupt message can be listed; its content breaks the whole page.
     if options.with_bodies:
         scope.check_intact(entries)
     content: JsonObject = {"@odata.context": scope.context(_what(folder, name) + _selected(options))}
     if options.count:
         content["@odata.count"] = scope.stated_count(len(listing), folder)
+    # What an earlier page has shown, as when mail arrives between two pages and moves all places by one.
     repeated = listing.slice(max(0, place - 2), 2)[: 2 if place else 1] if scope.is_struck("dup") else []
     content["value"] = [items.message(scope, entry, options, listed=True) for entry in [*repeated, *entries]]
     following = place + shown

@@ -12,6 +12,7 @@ from . import dates, schema
 from .conditions import Both, Compare, Condition, Either, Literal, Match, Not
 from .errors import GraphError, bad_request
 
+# A date begins as a number does, and is tried first.
 _TOKEN = re.compile(
     r"\s*(?:(?P<string>'(?:[^']|'')*')|(?P<open>\()|(?P<close>\))|(?P<comma>,)"
     r"|(?P<date>\d{4}-[^\s(),']*)|(?P<number>-?\d+(?:\.\d+)?)|(?P<name>[A-Za-z_][\w/.]*))"
@@ -135,6 +136,7 @@ class _Parser:
         self._take("comma")
         value = self._take("string")
         self._take("close")
+        # `contains(subject, 'x') eq true`, as some clients write.
         if self._word("eq"):
             wanted = self._take("name")
             return Match(name, path, _unquoted(value)) if wanted == "true" else Not(Match(name, path, _unquoted(value)))

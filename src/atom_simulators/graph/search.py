@@ -17,6 +17,7 @@ def find(entries: Iterable[Entry], quoted: str) -> list[Entry]:
         if word.upper() != "AND"
     ]
     found = []
+    # Every body is read anew: searches are rare, and an index of the words would have to be kept in memory.
     for entry in entries:
         message = entry.parsed()
         if all(word in _text(message, field) for field, word in words):

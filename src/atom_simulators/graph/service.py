@@ -94,6 +94,7 @@ class Service:
         segments = call.segments
         if segments[0].lower() != "v1.0":
             raise bad_request(f"Invalid version: {segments[0]}")
+        # Before the path is looked at: without a token nothing is told of what exists.
         grant = self.tokens.check(call.headers.get("authorization"), call.origin)
         ticket.app = grant.app
         if [part.lower() for part in segments[1:]] == ["$batch"]:
@@ -101,8 +102,10 @@ class Service:
         route = routes.find_route(call.method, segments[1:])
         ticket.operation = route.operation
         mailbox = self._mailbox(route, grant)
+        # Directory calls have other limits, far wider ones.
         if route.mail:
             self._enter(ticket, mailbox)
+        # After the limits: a script names the n-th call that is served, however many were refused.
         self._strike(ticket, grant, call)
         await self._wait(route.operation)
         error = faults.status_error(ticket.fault)
@@ -198,6 +201,7 @@ class Service:
             found = self.mailboxes.get(name)
         else:
             found = directory.find_mailbox(self.mailboxes, route.owner)
+            # Also for a mailbox that does not exist: nobody learns of others' by asking.
             if grant.user is not None and (found is None or found.name != grant.user):
                 raise access_denied()
         if found is None:

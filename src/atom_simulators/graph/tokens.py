@@ -54,6 +54,7 @@ class Tokens:
     def issue(self, app: str, tenant: str, user: str | None, permissions: list[str]) -> str:
         """A new access token."""
         expires = self._now() + self.lifetime_s
+        # Begins as those of personal accounts do, and is no JWT: clients must not look inside.
         return "EwB" + ids.seal("access", [app, tenant, user, permissions, self._epoch, expires, self._new_id()])
 
     def check(self, authorization: str | None, login: str) -> Grant:
