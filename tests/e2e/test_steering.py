@@ -51,8 +51,11 @@ def test_what_cannot_be_done_is_said_in_a_sentence_with_its_status(
 
 
 def test_nobody_is_signed_in_to_a_disconnected_mailbox(home: Home) -> None:
+    job = home.call("start", ADDRESS, "--again", "--json").json["job_id"]
     try:
         assert home.call("disconnect", ADDRESS, "--json").json["status"] == "disconnected"
+        waiting = home.run("run", job)
+        assert (waiting.status, "is disconnected" in waiting.err) == (5, True), "nobody would ever claim it"
         assert home.call("start", ADDRESS).status == 5
         every = home.call("start", "--all", "--json")
         assert (every.status, every.out) == (2, "")
@@ -61,6 +64,7 @@ def test_nobody_is_signed_in_to_a_disconnected_mailbox(home: Home) -> None:
         assert home.call("search", "pump", "--mode", "text", "--json").json["results"], "the memory stays"
     finally:
         home.call("connect", "mbox", str(home.mail), "--address", ADDRESS)
+        home.call("cancel", job)
 
 
 def test_tenants_see_nothing_of_each_other(home: Home) -> None:
@@ -138,16 +142,21 @@ def test_run_that_is_stopped_keeps_what_it_has_and_says_how_to_go_on(home: Home,
     assert "Traceback" not in rest
 
 
-def test_a_watch_that_is_interrupted_says_that_the_job_goes_on(home: Home) -> None:
-    job = home.call("start", ADDRESS, "--again", "--json").json["job_id"]
+@pytest.mark.parametrize("command", ["watch", "start --again --watch"])
+def test_a_watch_that_is_interrupted_says_that_the_job_goes_on(home: Home, command: str) -> None:
+    if command == "watch":
+        home.call("start", ADDRESS, "--again")
     process = subprocess.Popen(
-        [*PROGRAM, "watch", job], stderr=subprocess.PIPE, text=True, env=environment(**home.settings)
-    )
+        [*PROGRAM, *command.split(), ADDRESS],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(**home.settings),
+    )  # fmt: skip
     assert process.stderr is not None
-    process.stderr.readline()
+    for line in process.stderr:
+        if "pending" in line:
+            break
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=20)
-    home.call("cancel", job)
+    home.call("cancel", ADDRESS)
     assert (process.returncode, rest.splitlines()) == (
         130, ["The job goes on without being watched.", "atom-backfill: interrupted"],
     )  # fmt: skip

@@ -122,11 +122,7 @@ def watch(call: Invocation, job: str, until_done: bool) -> int:
     async def run(tenancy: Tenancy) -> Document:
         return await _watch(call, tenancy, await tenancy.jobs.resolve(job))
 
-    try:
-        return ended(call, with_tenancy(call, run))
-    except KeyboardInterrupt:
-        note("The job goes on without being watched.")
-        raise
+    return ended(call, with_tenancy(call, run))
 
 
 def show_job(job: Document) -> None:
@@ -166,10 +162,16 @@ def ended(call: Invocation, job: Document) -> int:
 
 
 async def _watch(call: Invocation, tenancy: Tenancy, job: JobId) -> Document:
+    import asyncio
+
     from atom_backfill.cli.live import display, follow
 
-    with display(as_json=call.json, title=await title_of(tenancy, job)) as screen:
-        return await follow(lambda: tenancy.jobs.job(job), screen, tenancy.app.outside.clock)
+    try:
+        with display(as_json=call.json, title=await title_of(tenancy, job)) as screen:
+            return await follow(lambda: tenancy.jobs.job(job), screen, tenancy.app.outside.clock)
+    except asyncio.CancelledError:  # by Ctrl-C; told here, so that it also holds for `start --watch`
+        note("The job goes on without being watched.")
+        raise
 
 
 async def title_of(tenancy: Tenancy, job: JobId) -> str:

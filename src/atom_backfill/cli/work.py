@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import click
 
@@ -99,10 +100,15 @@ async def work_on(call: Invocation, tenancy: Tenancy, job: JobId, concurrency: i
     import asyncio
 
     from atom_backfill.cli.live import display, follow
+    from atom_backfill.jobs.job import AccountId
+    from atom_backfill.sources.accounts import refuse_disconnected
 
     found = await tenancy.jobs.job(job)
     if found["status"] == "paused":
         raise RefusedError("job_paused", f"The job is paused: `atom-backfill resume {str(job)[:8]}` lets it go on.")
+    if found["status"] in ("pending", "running"):
+        # Nothing of a disconnected mailbox is claimed: whoever waits here would wait for ever.
+        refuse_disconnected(await tenancy.accounts.read(AccountId(UUID(found["account_id"]))))
     with display(as_json=call.json, title=await title_of(tenancy, job)) as screen:
         if found["status"] not in ("pending", "running"):
             screen.show(found)
