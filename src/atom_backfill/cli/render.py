@@ -24,7 +24,7 @@ NOTHING = "–"
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _NO_TERMINAL_WIDTH = 10_000
 _GAP = 2
-_NARROWEST = 24
+_NARROWEST = 12
 """Characters to which a column may be folded; below that no word fits."""
 _HANDLE = 8
 """Of 32 digits: a tenant would need thousands of jobs for two that begin alike, and then it is told."""

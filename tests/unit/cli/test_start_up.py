@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +67,20 @@ def test_a_full_disk_behind_stdout_is_said_in_a_sentence() -> None:
         done = subprocess.run([*PROGRAM, "settings"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines() == ["atom-backfill: The answer could not be written: No space left on device."]
+
+
+@pytest.mark.parametrize("module", ["click", "atom_backfill.cli.accounts"])
+def test_an_interrupt_while_the_program_is_loaded_ends_with_130(tmp_path: Path, module: str) -> None:
+    # Where a module of the program is looked for, Ctrl-C comes instead.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}:\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+    )
+    done = subprocess.run(
+        [*PROGRAM, "jobs"], capture_output=True, text=True, env=environment(PYTHONPATH=str(tmp_path)), check=False
+    )
+    assert (done.returncode, done.stderr) == (130, "atom-backfill: interrupted\n")
