@@ -8,7 +8,8 @@
     ├── SkipItemError              one item cannot be read             → one row in failures, its page goes on
     ├── NeedsOwnerError            only the user can help              → exit 1 with a sentence that says what to do
     │   ├── NeedsOperatorError     database, disk or memory are unfit  → jobs try for a while, since it may pass
-    │   └── SignInNeededError      credentials or a key are missing    → exit 4
+    │   └── SignInNeededError      the mailbox wants a new sign-in     → exit 4
+    │       └── KeyNeededError     a model's key is missing or refused → exit 4, and no mailbox is to blame
     ├── NotFoundError              no such account, job, message       → exit 3
     ├── RefusedError               not in the present state            → exit 5
     ├── UsageError                 the arguments are wrong             → exit 2
@@ -79,6 +80,10 @@ class SignInNeededError(NeedsOwnerError):
     """Credentials are missing, refused or expired."""
 
     exit_status = 4
+
+
+class KeyNeededError(SignInNeededError):
+    """The key of a model's endpoint is missing or refused; no mailbox is to blame."""
 
 
 class NotFoundError(AtomError):

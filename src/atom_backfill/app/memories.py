@@ -11,7 +11,7 @@ from typing import cast
 
 from atom_backfill.app.outside import Outside
 from atom_backfill.db.pool import Database
-from atom_backfill.errors import SignInNeededError
+from atom_backfill.errors import KeyNeededError
 from atom_backfill.http import HttpClient
 from atom_backfill.jobs.job import TenantId
 from atom_backfill.jobs.postgres import PostgresDuties
@@ -40,7 +40,7 @@ class Memories:
         self._session: object = None
 
     async def embedder(self) -> Embedder:
-        """Return the embedder that the settings name. Raises SignInNeededError where its key is missing."""
+        """Return the embedder that the settings name. Raises KeyNeededError where its key is missing."""
         async with self._opening:
             if self._embedder is None:
                 self._embedder = await self._make_embedder()
@@ -98,7 +98,7 @@ class Memories:
     async def _openai(self) -> Embedder:
         key, base = self._settings.openai_api_key, self._settings.openai_base_url
         if key is None and base == OPENAI:
-            raise SignInNeededError(
+            raise KeyNeededError(
                 "key_missing", "ATOM_EMBEDDER=openai needs a key: set ATOM_OPENAI_API_KEY, or use ATOM_EMBEDDER=minilm."
             )
 

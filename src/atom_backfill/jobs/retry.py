@@ -7,6 +7,7 @@ import random
 from atom_backfill.errors import (
     AtomError,
     BugError,
+    KeyNeededError,
     NeedsOperatorError,
     NeedsOwnerError,
     RetryLaterError,
@@ -36,7 +37,8 @@ def outcome_of(error: Exception, attempts: int, rng: random.Random) -> Outcome:
         case NeedsOperatorError() if attempts + 1 < ATTEMPTS:
             return Again(_backoff(attempts, rng), code, words, counts=True)
         case NeedsOwnerError():
-            return FailJob(code, words, sign_in=isinstance(error, SignInNeededError))
+            about_mailbox = isinstance(error, SignInNeededError) and not isinstance(error, KeyNeededError)
+            return FailJob(code, words, sign_in=about_mailbox)
         case AtomError() if not isinstance(error, BugError):
             return Quarantine(code, words)
         case _ if attempts + 1 < ATTEMPTS_AT_A_BUG:

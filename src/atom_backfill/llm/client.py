@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atom_backfill.clock import Clock
-from atom_backfill.errors import AtomError, BugError, NeedsOwnerError, RetryLaterError, SignInNeededError
+from atom_backfill.errors import AtomError, BugError, KeyNeededError, NeedsOwnerError, RetryLaterError
 from atom_backfill.http import Answer, HttpClient, read_json, retry_after
 
 CALL_SECONDS = 90.0
@@ -41,7 +41,7 @@ class OpenAIEmbedder:
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts, in order: float32, (len(texts), dim), unit rows.
 
-        Raises RetryLaterError for what may pass, SignInNeededError for the key, NeedsOwnerError for the set-up.
+        Raises RetryLaterError for what may pass, KeyNeededError for the key, NeedsOwnerError for the set-up.
         """
         rows = [row for batch in _batches(texts) for row in await self._call(batch)]
         if any(len(row) != self.dim for row in rows):
@@ -77,7 +77,7 @@ class OpenAIEmbedder:
     def _refusal(self, answer: Answer) -> AtomError:
         host = self._http.base.host
         if answer.status in (401, 403):
-            return SignInNeededError("key_rejected", f"{host} refuses the key: set another ATOM_OPENAI_API_KEY.")
+            return KeyNeededError("key_rejected", f"{host} refuses the key: set another ATOM_OPENAI_API_KEY.")
         if answer.status == 429 and b"insufficient_quota" in answer.body:
             return NeedsOwnerError("quota_used_up", f"The account behind the key has no credit left at {host}.")
         if answer.status == 404:

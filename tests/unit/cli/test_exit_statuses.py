@@ -17,6 +17,7 @@ from atom_backfill.cli.main import cli
 from atom_backfill.errors import (
     AtomError,
     BugError,
+    KeyNeededError,
     NeedsOperatorError,
     NeedsOwnerError,
     NotFoundError,
@@ -60,6 +61,7 @@ def raising(error: BaseException) -> Callable[[], int | None]:
         (UsageError("code", "Say it."), 2),
         (NotFoundError("code", "Say it."), 3),
         (SignInNeededError("code", "Say it."), 4),
+        (KeyNeededError("code", "Say it."), 4),
         (RefusedError("code", "Say it."), 5),
         (ExceptionGroup("group", [NotFoundError("code", "Say it.")]), 3),
         (ExceptionGroup("group", [KeyError("what"), RefusedError("code", "Say it.")]), 5),
@@ -99,7 +101,7 @@ def test_every_class_of_errors_has_a_row_above() -> None:
 
     known = {
         RetryLaterError, ThrottledError, SkipItemError, NeedsOwnerError, NeedsOperatorError, SignInNeededError,
-        NotFoundError, RefusedError, UsageError, BugError,
+        KeyNeededError, NotFoundError, RefusedError, UsageError, BugError,
     }  # fmt: skip
     ours = {each for each in below(AtomError) if each.__module__ == "atom_backfill.errors"}
     assert ours - {AtomError} == known

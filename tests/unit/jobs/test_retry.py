@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from atom_backfill.errors import (
     AtomError,
     BugError,
+    KeyNeededError,
     NeedsOperatorError,
     NeedsOwnerError,
     NotFoundError,
@@ -52,6 +53,7 @@ ERRORS: dict[type[AtomError], Callable[[], AtomError]] = {
     NeedsOwnerError: lambda: NeedsOwnerError("access_denied", "Denied."),
     NeedsOperatorError: lambda: NeedsOperatorError("disk_full", "Full."),
     SignInNeededError: lambda: SignInNeededError("expired", "Expired."),
+    KeyNeededError: lambda: KeyNeededError("key_rejected", "Refused."),
     NotFoundError: lambda: NotFoundError("gone", "Gone."),
     RefusedError: lambda: RefusedError("refused", "Refused."),
     UsageError: lambda: UsageError("usage", "Wrong."),
@@ -63,6 +65,7 @@ FIRST = {
     NeedsOwnerError: FailJob,
     NeedsOperatorError: Again,
     SignInNeededError: FailJob,
+    KeyNeededError: FailJob,
     BugError: Again,
 }
 LAST = {
@@ -71,6 +74,7 @@ LAST = {
     NeedsOwnerError: FailJob,
     NeedsOperatorError: FailJob,
     SignInNeededError: FailJob,
+    KeyNeededError: FailJob,
 }
 
 
@@ -91,12 +95,11 @@ def test_the_last_failure(kind: type[AtomError]) -> None:
     assert (outcome.code, outcome.error) == (error.code, error.message)
 
 
-def test_only_a_missing_sign_in_is_the_accounts_fault() -> None:
-    expired, full = (outcome_of(ERRORS[kind](), 0, RNG) for kind in (SignInNeededError, NeedsOwnerError))
-    assert isinstance(expired, FailJob)
-    assert expired.sign_in
-    assert isinstance(full, FailJob)
-    assert not full.sign_in
+@pytest.mark.parametrize("kind", [SignInNeededError, KeyNeededError, NeedsOwnerError])
+def test_only_a_missing_sign_in_is_the_accounts_fault(kind: type[AtomError]) -> None:
+    outcome = outcome_of(ERRORS[kind](), 0, RNG)
+    assert isinstance(outcome, FailJob)
+    assert outcome.sign_in == (kind is SignInNeededError)
 
 
 @given(st.integers(0, ATTEMPTS - 2), st.floats(0, 100_000), st.randoms(use_true_random=False))
