@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-sdk check docs bench lock clean
+.PHONY: help install demo test test-sdk test-s3 check docs bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -31,6 +31,11 @@ test-sdk: install  ## drive the Graph simulator with Microsoft's own SDK
 	$(PIP) install --require-hashes -r requirements/sdk.txt
 	$(BIN)/python -m pytest -m sdk
 
+test-s3: install  ## keep a memory in a simulated S3
+	test -x $(VENV)-s3/bin/python || $(PYTHON) -m venv $(VENV)-s3
+	$(VENV)-s3/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/s3.txt
+	ATOM_S3_PYTHON=$(VENV)-s3/bin/python $(BIN)/python -m pytest -m s3
+
 check: install  ## linters, types, layering, docs against the code
 	$(BIN)/ruff check src tests bench
 	$(BIN)/ruff format --check src tests bench
@@ -48,6 +53,7 @@ lock:  ## compile requirements/*.in into hashed lock files (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements/runtime.in -o requirements/runtime.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements/dev.in -o requirements/dev.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements/sdk.in -o requirements/sdk.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements/s3.in -o requirements/s3.txt
 
 clean:  ## remove the environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis bench/report
+	rm -rf $(VENV) $(VENV)-s3 .mypy_cache .ruff_cache .hypothesis bench/report

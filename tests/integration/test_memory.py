@@ -159,6 +159,8 @@ async def test_a_memory_whose_files_are_gone_is_said_to_be_lost(index: LancePass
         ("Unable to create dir: Permission denied (os error 13)", "memory_unwritable"),
         ("Read-only file system (os error 30)", "memory_unwritable"),
         ("Generic S3 error: error sending request for url", "memory_unreachable"),
+        ("RetryErrorImpl { inner: Status { status: 404, body: <Code>NoSuchBucket</Code> } }", "memory_refused"),
+        ("RetryErrorImpl { inner: Status { status: 403, body: <Code>InvalidAccessKeyId</Code> } }", "memory_refused"),
     ],
 )
 def test_errors_of_the_store_are_told_apart_by_their_words(words: str, code: str) -> None:

@@ -353,6 +353,11 @@ def _known(words: str) -> AtomError | None:
 
     if says("no space left", "os error 28", "quota exceeded", "os error 122"):
         return NeedsOperatorError("disk_full", "The disk of the memory folder is full; free some space and resume.")
+    if says("nosuchbucket", "accessdenied", "invalidaccesskeyid", "signaturedoesnotmatch", "expiredtoken"):
+        return NeedsOperatorError(
+            "memory_refused",
+            "The object store refuses the memory: check the bucket in ATOM_MEMORY_URI, and the credentials (AWS_…).",
+        )
     if says("permission denied", "read-only file system", "not a directory", "file exists", "access denied"):
         return NeedsOperatorError(
             "memory_unwritable", "The memory folder cannot be written; check ATOM_MEMORY_URI and its permissions."
