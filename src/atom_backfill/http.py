@@ -130,6 +130,7 @@ class HttpClient:
             return Answer(response.status_code, names, bytes(body))
 
     def _sorted(self, error: Exception) -> AtomError:
+        # The nearest class first: what a later httpx adds is sorted as its parent is.
         for kind in type(error).__mro__:
             if kind in TRANSPORT_ERRORS:
                 becomes, code, did = TRANSPORT_ERRORS[kind]
@@ -204,6 +205,7 @@ def _refuse_base(base_url: str, cause: Exception | None = None) -> NoReturn:
 
 
 def _open(base: httpx.URL, seconds: float, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+    # A call must not depend on what an earlier one, perhaps for another mailbox, has left behind.
     no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
     try:
         return httpx.AsyncClient(

@@ -126,6 +126,7 @@ class Mailboxes:
 
     async def _make(self, tenant: TenantId, account: Account) -> MailSource:
         if account.status == "disconnected":
+            # Met by a chunk at work. It goes back and is not claimed again until the mailbox is connected.
             raise RetryLaterError("disconnected", "The mailbox has been disconnected; connect it again first.")
         match account.kind:
             case "mbox":

@@ -166,6 +166,7 @@ def disconnect(call: Invocation, account: str) -> None:
 def _read_secret(path: Path) -> str:
     """Read a secret that stands alone in a file, or comes from stdin."""
     try:
+        # A secret has some forty characters; of a wrong file no more than this is read.
         text = sys.stdin.read(10_000) if str(path) == "-" else path.read_text("utf-8")[:10_000]
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError("bad_secret_file", f"The secret's file {path} cannot be read: {_why(error)}.") from None

@@ -73,7 +73,7 @@ def failures(call: Invocation, job: str | None, all_tenants: bool) -> None:
                 continue
             tenant = {"tenant_id": tenancy.id, "tenant": tenancy.name} if all_tenants else {}
             found += [{"job_id": each, **row, **tenant} for each in named for row in await tenancy.jobs.failures(each)]
-            if job:
+            if job:  # an id is one tenant's; of an address that several have, the oldest tenant's is meant
                 return found
         if job and missing:
             raise missing
@@ -99,6 +99,7 @@ def retry(call: Invocation, job: str, named: tuple[str, ...], dry_run: bool) -> 
         listed = await tenancy.jobs.failures(found)
         chosen = [_find(listed, each) for each in named] if named else listed
         if chosen and not dry_run:
+            # None by name: then those count too that were added since they were listed.
             await tenancy.control.retry(found, [each["failure_id"] for each in chosen] if named else ())
         status = (await tenancy.jobs.job(found))["status"]
         return {"job_id": found, "status": status, "dry_run": dry_run, "failures": chosen}

@@ -68,6 +68,7 @@ async def _run(call: Invocation, settings: Settings, keep: bool) -> int:
         registration = Registration("example.com", "demo", "demo")
         account = await connect_outlook(tenancy, registration, USER, note)
         note(f"Connected {account.address} at {settings.login_base_url}, a simulated Outlook. Reading it:")
+        # Without --json: the job's progress is for people, the demo's document is the one at the end.
         job = await work_on(Invocation(debug=call.debug), tenancy, await _start(tenancy, account))
         searches = [await _search(tenancy, text) for text in SEARCHES]
         source = await app.mailboxes.open(tenancy.id, account)

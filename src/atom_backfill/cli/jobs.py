@@ -89,6 +89,7 @@ def jobs(call: Invocation, status: str | None, limit: int, all_tenants: bool) ->
             async for tenancy in tenancies(app, every=all_tenants)
             for job in await tenancy.jobs.jobs(status=status, limit=limit)
         ]
+        # Each tenant has given its newest, so the newest of all are among them.
         return sorted(found, key=lambda job: job["created_at"], reverse=True)[:limit]
 
     found = with_app(call, run)

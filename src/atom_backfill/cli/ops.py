@@ -28,7 +28,7 @@ def init(call: Invocation) -> None:
         from atom_backfill.access.tenants import LOCAL
 
         tenant = await app.tenants.ensure(LOCAL)
-        _ = app.vault
+        _ = app.vault  # looking at it makes its key
         return {
             "home": app.settings.home,
             "database": "embedded" if app.settings.database_url is None else "DATABASE_URL",
@@ -50,6 +50,7 @@ def doctor(call: Invocation) -> int:
 
     Exit status 1 when something fails; a warning does not count.
     """
+    # Without `with_app`: a database that cannot be opened is a finding here, not the end.
     settings, _ = settings_of(call)
     quiet_logs(call)
 

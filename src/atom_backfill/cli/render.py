@@ -21,6 +21,7 @@ from atom_backfill.cli.command import Invocation
 from atom_backfill.errors import NeedsOwnerError
 
 NOTHING = "–"
+# Control, format (invisible, or reversing what follows), surrogate, private, unassigned; separators of lines.
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _NO_TERMINAL_WIDTH = 10_000
 _GAP = 2

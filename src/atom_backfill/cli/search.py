@@ -32,6 +32,7 @@ Document = dict[str, Any]
 @click.option("--after", type=MOMENT, help="Received at or after this moment.")
 @click.option("--before", type=MOMENT, help="Received before this moment; the day named is not included.")
 @click.option("--folder", default="", metavar="F", help="In this folder; with a `/` at the end also in those below.")
+# None where it is not given, since False would ask for mail without one.
 @click.option("--has-attachment", is_flag=True, default=None, help="With an attachment.")
 @click.option(
     "--mode",

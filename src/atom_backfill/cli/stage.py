@@ -32,7 +32,7 @@ def stage(mails: int) -> Iterator[Settings]:
     with _terminated_as_interrupted(), _temporary_home() as home, _simulator(home, mails) as url:
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         here = {"ATOM_HOME": str(home), "ATOM_GRAPH_BASE_URL": f"{url}/v1.0", "ATOM_LOGIN_BASE_URL": url}
-        settings, _ = load_settings(kept | here, home)
+        settings, _ = load_settings(kept | here, home)  # from there, so that no .env of the user's has a say
         try:
             yield settings
         finally:
@@ -97,6 +97,7 @@ def _simulator(home: Path, mails: int) -> Iterator[str]:
 
 def _url_of(child: subprocess.Popen[str]) -> str:
     assert child.stdout is not None
+    # A child that hangs would keep `readline` waiting for ever.
     ready, _, _ = select.select([child.stdout], [], [], SIMULATOR_STARTS_S)
     said = child.stdout.readline() if ready else ""
     if not said:
