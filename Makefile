@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-sdk test-s3 check docs bench lock clean
+.PHONY: help install demo test test-sdk test-s3 check docs bench torture lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,8 +37,8 @@ test-s3: install  ## keep a memory in a simulated S3
 	ATOM_S3_PYTHON=$(VENV)-s3/bin/python $(BIN)/python -m pytest -m s3
 
 check: install  ## linters, types, layering, docs against the code
-	$(BIN)/ruff check src tests bench
-	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench atom_torture
+	$(BIN)/ruff format --check src tests bench atom_torture
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config importlinter.ini
 	$(BIN)/python -m pytest -q tests/docs
@@ -49,6 +49,9 @@ docs: install  ## write the reference pages that are generated
 bench: install  ## run the benchmarks and write bench/report/
 	$(BIN)/python -m bench
 
+torture: install  ## break the product in every way that is known: SCHEDULES=10000 FROM=0, planted bugs included
+	$(BIN)/python -m atom_torture --schedules $(or $(SCHEDULES),10000) --from $(or $(FROM),0) --jobs $(JOBS) --plants
+
 lock:  ## compile requirements/*.in into hashed lock files (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements/runtime.in -o requirements/runtime.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements/dev.in -o requirements/dev.txt
@@ -56,4 +59,4 @@ lock:  ## compile requirements/*.in into hashed lock files (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements/s3.in -o requirements/s3.txt
 
 clean:  ## remove the environment and caches
-	rm -rf $(VENV) $(VENV)-s3 .mypy_cache .ruff_cache .hypothesis bench/report
+	rm -rf $(VENV) $(VENV)-s3 .mypy_cache .ruff_cache .hypothesis bench/report atom_torture/report

@@ -1,0 +1,93 @@
+"""`python -m atom_torture`: tortures the product, and reports.
+
+Exits with 1 where a promise was broken or a planted bug was not caught, with 2 where the arguments are wrong or the
+harness itself broke.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from atom_torture.campaign import BrokenHarnessError, Caught, Outcome, replay, run_campaign
+from atom_torture.plants import Plant, WitheredError, planted, plants
+from atom_torture.report import Report
+from atom_torture.schedule import ScheduleError, from_seed, parse
+
+PATIENCE = 150
+"""Schedules within which every planted bug must be caught."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run it."""
+    parser = argparse.ArgumentParser(prog="python -m atom_torture", description=__doc__)
+    parser.add_argument("--schedules", type=_whole, default=300, metavar="N", help="how many (default: 300)")
+    parser.add_argument("--from", type=_whole, default=0, dest="first", metavar="SEED", help="the first seed")
+    parser.add_argument("--jobs", type=_whole, default=2, metavar="N", help="processes at once (default: 2)")
+    parser.add_argument("--plants", action="store_true", help="also plant each known bug and see it caught")
+    parser.add_argument("--plant", metavar="WORDS", help="only plant the bugs whose name has these words")
+    parser.add_argument("--replay", metavar="SCHEDULE", help="run one schedule: a seed, or its JSON")
+    parser.add_argument("--report", type=Path, default=Path("atom_torture/report"), metavar="FOLDER")
+    asked = parser.parse_args(arguments)
+    try:
+        return _replay(asked.replay) if asked.replay else _run(asked)
+    except (ScheduleError, WitheredError, BrokenHarnessError) as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _run(asked: argparse.Namespace) -> int:
+    began = time.monotonic()
+    outcome = Outcome()
+    if asked.schedules and not asked.plant:
+        outcome = run_campaign(asked.first, asked.schedules, jobs=asked.jobs, told=_tell)
+        print(file=sys.stderr)
+    seconds = time.monotonic() - began
+    caught = [_plant(each, asked) for each in plants() if asked.plants or (asked.plant and asked.plant in each.name)]
+    report = Report(asked.first, outcome, caught, seconds)
+    report.write(asked.report)
+    for schedule, violations in outcome.failed:
+        print(f"{'; '.join(violations)}\n  python -m atom_torture --replay '{schedule}'")
+    print(json.dumps({name: report.as_json()[name] for name in ("schedules", "schedules_a_minute", "recovery_s")}))
+    return 1 if outcome.failed or any(each.after is None for each in caught) else 0
+
+
+def _plant(plant: Plant, asked: argparse.Namespace) -> Caught:
+    with planted(plant) as product:
+        outcome = run_campaign(asked.first, PATIENCE, jobs=asked.jobs, product=product, until_caught=True)
+    caught = Caught(plant.name, outcome.schedules if outcome.failed else None, _by(outcome))
+    print(f"{caught.after or 'NOT CAUGHT'}\t{caught.name}\t{caught.by}", file=sys.stderr)
+    return caught
+
+
+def _by(outcome: Outcome) -> str:
+    return outcome.failed[0][1][0] if outcome.failed else ""
+
+
+def _replay(written: str) -> int:
+    schedule = from_seed(int(written)) if written.isdecimal() else parse(written)
+    outcome = replay(schedule.as_line())
+    for _, violations in outcome.failed:
+        print("\n".join(violations))
+    print(json.dumps({"violations": len(outcome.failed), "fired": outcome.fired}))
+    return 1 if outcome.failed else 0
+
+
+def _tell(outcome: Outcome) -> None:
+    if sys.stderr.isatty() or outcome.schedules % 50 == 0:
+        end = "\r" if sys.stderr.isatty() else "\n"
+        print(f"{outcome.schedules} schedules, {len(outcome.failed)} failed", end=end, file=sys.stderr, flush=True)
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is less than 0")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

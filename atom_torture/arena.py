@@ -1,0 +1,226 @@
+"""Where tier A happens: one database and one process, and in it the workers of one schedule after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+
+from atom_backfill.access.postgres import PostgresTenants
+from atom_backfill.access.tenants import Tenants
+from atom_backfill.app.reading import parse_mime
+from atom_backfill.backfill.handler import ingest_handler
+from atom_backfill.backfill.page import Parts
+from atom_backfill.backfill.postgres import PostgresLedger
+from atom_backfill.backfill.reading import Reading, read_item
+from atom_backfill.backfill.start import Request, start
+from atom_backfill.db.embedded import EmbeddedPostgres
+from atom_backfill.db.migrate import Migrator
+from atom_backfill.db.pool import Database
+from atom_backfill.db.renewal import RenewalConnection
+from atom_backfill.errors import SkipItemError
+from atom_backfill.jobs.control import Control
+from atom_backfill.jobs.duties import do_duties, reaper
+from atom_backfill.jobs.heartbeat import Heartbeat
+from atom_backfill.jobs.job import AccountId, JobId, Lane, Lease, TenantId
+from atom_backfill.jobs.postgres import PostgresControl, PostgresDuties, PostgresRenewals
+from atom_backfill.jobs.worker import Worker, WorkerOptions
+from atom_backfill.mail.door import Limits
+from atom_backfill.memory.lance import LancePassages, open_index
+from atom_backfill.memory.ports import PassageIndex
+from atom_backfill.sources.ports import MailSource, RawItem
+from atom_torture.clock import Time
+from atom_torture.embedder import WordEmbedder
+from atom_torture.life import CURRENT, Life
+from atom_torture.schedule import Schedule
+from atom_torture.source import TortureSource
+from atom_torture.truth import Mail, mailbox
+from atom_torture.wrapped import TorturedDatabase, TorturedPassages, TorturedStore
+
+SLOTS = 3
+LOGIN, PASSWORD = "atom_torture", "atom-torture"
+_ROLE = """
+CREATE ROLE atom_torture LOGIN NOINHERIT PASSWORD 'atom-torture';
+GRANT atom_engine, atom_work, atom_operator TO atom_torture;
+"""
+
+
+@dataclass
+class Slot:
+    """A machine on which workers live one after the other: its connections outlive them, as a pooler's do."""
+
+    database: TorturedDatabase
+    renewals: PostgresRenewals
+
+
+@dataclass
+class Beating:
+    """A living worker: its life, its heartbeat and the task that ends with it."""
+
+    life: Life
+    heartbeat: Heartbeat
+    task: asyncio.Task[None]
+    beat_at: float
+
+
+@dataclass
+class Mailbox:
+    """What one schedule is about: its tenant, its mails and its memory."""
+
+    schedule: Schedule
+    mails: tuple[Mail, ...]
+    tenant: TenantId
+    account: AccountId
+    source: TortureSource
+    memory: Path
+    index: LancePassages
+    control: Control
+    new_id: Callable[[], UUID]
+
+    async def start(self) -> JobId:
+        """Start a job on it."""
+        request = Request(self.account, chunk_size=self.schedule.page)
+        return await start(request, self.source, self.control, self.new_id)
+
+
+class Arena:
+    """A database that is emptied between two schedules. `admin` belongs to the harness, never to the product."""
+
+    def __init__(self, admin: psycopg.AsyncConnection[tuple[Any, ...]], slots: list[Slot], home: Path, time: Time):
+        self.admin = admin
+        self.slots = slots
+        self.time = time
+        self._home = home
+        self._embedder = WordEmbedder()
+
+    async def advance(self, seconds: float) -> None:
+        """Move the database's time on, and the workers'."""
+        self.time.elapsed += seconds
+        await self.admin.execute(
+            "UPDATE torture_clock SET shift = %s * interval '1 second'", [self.time.elapsed], prepare=True
+        )
+        self.time.wake()
+
+    @asynccontextmanager
+    async def mailbox(self, schedule: Schedule) -> AsyncIterator[Mailbox]:
+        """Make a tenant with the mailbox of a schedule, and take everything away at the end."""
+        rng = random.Random(schedule.seed)
+
+        def new_id() -> UUID:
+            return UUID(int=rng.getrandbits(128), version=4)
+
+        database = self.slots[0].database
+        made = await Tenants(PostgresTenants(database), new_id).create(f"t-{schedule.seed}")
+        tenant, account = TenantId(made.id), AccountId(new_id())
+        await self.admin.execute(
+            "INSERT INTO accounts (tenant_id, id, kind, identity, address, status, config)"
+            " VALUES (%s, %s, 'outlook', 'torture', 'ines@lumen.example', 'connected', '{}')",
+            [tenant, account],
+        )
+        mails = mailbox(schedule)
+        memory = Path(tempfile.mkdtemp(dir=self._home))
+        try:
+            index = await open_index(str(memory), tenant, self._embedder.identity, self._embedder.dim)
+            source = TortureSource(mails, schedule.calls, self.time)
+            control = Control(PostgresControl(database), tenant, new_id)
+            yield Mailbox(schedule, mails, tenant, account, source, memory, TorturedPassages(index), control, new_id)
+        finally:
+            await self.empty()
+            shutil.rmtree(memory, ignore_errors=True)
+
+    async def empty(self) -> None:
+        """Take every row out, past all rules."""
+        await self.admin.execute("SELECT torture_empty()")
+
+    def employ(self, box: Mailbox, number: int, life: Life) -> Beating:
+        """Begin a worker's life in a slot."""
+        slot = self.slots[number]
+        heartbeat = Heartbeat(slot.renewals, life.clock)
+        handlers = {Lane.INGEST: ingest_handler(self._parts(box, slot, life))}
+        options = WorkerOptions(life.name, concurrency=box.schedule.concurrency)
+        store = TorturedStore(slot.database)
+        worker = Worker(
+            store, handlers, heartbeat, asyncio.Event(), life.clock, random.Random(box.schedule.seed), options
+        )
+        token = CURRENT.set(life)
+        try:
+            task = asyncio.create_task(worker.run(asyncio.Event()))
+            asyncio.create_task(self._do_duties(slot, store, life))  # noqa: RUF006 - the life keeps it
+        finally:
+            CURRENT.reset(token)
+        return Beating(life, heartbeat, task, self.time.elapsed)
+
+    async def _do_duties(self, slot: Slot, store: TorturedStore, life: Life) -> None:
+        await do_duties(lambda: [reaper(store)], PostgresDuties(slot.database), life.name, life.clock)
+
+    def _parts(self, box: Mailbox, slot: Slot, life: Life) -> Parts:
+        async def source(_: Lease) -> MailSource:
+            return box.source
+
+        async def memory(_: TenantId) -> PassageIndex:
+            return box.index
+
+        async def read(_: Lease, items: Sequence[RawItem]) -> list[Reading | SkipItemError]:
+            return [_read(item) for item in items]
+
+        return Parts(
+            ledger=PostgresLedger(slot.database),
+            source=source,
+            read=read,
+            memory=memory,
+            embedder=self._embedder,
+            clock=life.clock,
+            reached=life.reach,
+        )
+
+
+def _read(item: RawItem) -> Reading | SkipItemError:
+    try:
+        return read_item(item, parse=parse_mime, limits=Limits())
+    except SkipItemError as error:
+        return error
+
+
+@asynccontextmanager
+async def an_arena(home: Path) -> AsyncIterator[Arena]:
+    """Start a server of its own below `home`, and leave nothing of it."""
+    # Time that is lost to durability proves nothing here: no schedule of this tier ends the server.
+    server = EmbeddedPostgres(home, durable=False)
+    await asyncio.to_thread(server.start)
+    try:
+        async with AsyncExitStack() as stack:
+            yield await _open(server, home, stack)
+    finally:
+        await asyncio.to_thread(server.destroy)
+
+
+async def _open(server: EmbeddedPostgres, home: Path, stack: AsyncExitStack) -> Arena:
+    name = "torture"
+    async with await psycopg.AsyncConnection.connect(server.superuser_url("postgres"), autocommit=True) as root:
+        await root.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 OWNER atom").format(sql.Identifier(name)))
+    async with await Database.open(server.owner_url(name)) as owner:
+        await Migrator(owner).apply()
+    admin = await stack.enter_async_context(
+        await psycopg.AsyncConnection.connect(server.superuser_url(name), autocommit=True)
+    )
+    await admin.execute(_ROLE)
+    await admin.execute(files("atom_torture").joinpath("arena.sql").read_text().encode())
+    url = server.role_url(LOGIN, PASSWORD, name)
+    slots = []
+    for _ in range(SLOTS):
+        database = await stack.enter_async_context(await TorturedDatabase.open(url))
+        slots.append(Slot(database, PostgresRenewals(RenewalConnection(url))))
+    for slot in slots:
+        stack.callback(slot.renewals.close)
+    return Arena(admin, slots, home, Time())

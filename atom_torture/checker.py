@@ -1,0 +1,186 @@
+"""The independent checker: reads tables, dataset and truth, and nothing of the product's code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import lancedb
+import psycopg
+from psycopg.rows import dict_row
+
+from atom_torture.truth import REFUSED, Mail
+
+Row = dict[str, Any]
+_COUNTERS = """
+SELECT job.id, job.status, job.progress_percentage AS percent, job.records_processed AS records,
+    job.entities_extracted AS entities, job.relationships_extracted AS relationships,
+    (SELECT count(*) FROM messages WHERE first_job_id = job.id) AS records_counted,
+    (SELECT count(*) FROM discovered_entities WHERE job_id = job.id)
+        + (SELECT count(*) FROM graph_evidence WHERE job_id = job.id AND node_id IS NOT NULL) AS entities_counted,
+    (SELECT count(*) FROM graph_evidence WHERE job_id = job.id AND edge_id IS NOT NULL) AS relationships_counted
+FROM historical_sync_jobs job
+"""
+_CHUNKS = """
+SELECT id, fence, position ->> 'at' AS at, has_more, state, worker, lease_until < atom_now() AS lapsed FROM sync_chunks
+"""
+_MESSAGES = """
+SELECT message.tenant_id, message.id, message.source_id, message.subject, message.generation, body.text,
+    (SELECT array_agg(folder_id) FROM message_places place WHERE place.message_id = message.id) AS folders
+FROM messages message LEFT JOIN message_bodies body ON body.message_id = message.id
+"""
+
+
+class Watcher:
+    """Looks again and again while a schedule runs, and notes what may never be so, not even for a moment."""
+
+    def __init__(self, admin: psycopg.AsyncConnection[Any]) -> None:
+        self._admin = admin
+        self._chunks: dict[UUID, Row] = {}
+        self._percent: dict[UUID, Any] = {}
+        self._completed: set[UUID] = set()
+        self.violations: list[str] = []
+        self.records = 0
+        self.progress = (0, 0)
+        """Records, and chunks done: what tells that work goes on."""
+
+    async def look(self, healthy: Collection[str]) -> None:
+        """Compare counters with counts, what may only go forward with the last look, and leases with who is healthy."""
+        for job in await _rows(self._admin, _COUNTERS):
+            self.records = job["records"]
+            for name in ("records", "entities", "relationships"):
+                if job[name] != job[f"{name}_counted"]:
+                    self._note(f"{name} is {job[name]}, but there are {job[f'{name}_counted']}")
+            if job["percent"] < self._percent.get(job["id"], 0) or job["percent"] > 100:
+                self._note(f"percent went from {self._percent.get(job['id'])} to {job['percent']}")
+            if job["id"] in self._completed and job["status"] != "completed":
+                self._note(f"a completed job is {job['status']}")
+            self._percent[job["id"]] = job["percent"]
+            if job["status"] == "completed":
+                self._completed.add(job["id"])
+        for chunk in await _rows(self._admin, _CHUNKS):
+            if chunk["lapsed"] and chunk["worker"] in healthy:
+                self._note("the lease of a healthy worker has lapsed")
+            before = self._chunks.get(chunk["id"])
+            if before is not None:
+                self._compare(before, chunk)
+            self._chunks[chunk["id"]] = chunk
+        self.progress = (self.records, sum(chunk["state"] == "done" for chunk in self._chunks.values()))
+
+    def _compare(self, before: Row, after: Row) -> None:
+        if after["fence"] < before["fence"]:
+            self._note(f"a fence went from {before['fence']} back to {after['fence']}")
+        if before["at"] and (after["at"] or "") > before["at"]:
+            self._note(f"a position went from {before['at']} back to {after['at']}")
+        if not before["has_more"] and after["has_more"]:
+            self._note("a window that was read to its end has more again")
+        if before["state"] == "done" and after["state"] != "done":
+            self._note(f"a chunk that was done is {after['state']}")
+
+    def _note(self, violation: str) -> None:
+        if violation not in self.violations:
+            self.violations.append(violation)
+
+
+async def at_rest(admin: psycopg.AsyncConnection[Any], memory: Path, tenant: UUID, mails: Sequence[Mail]) -> list[str]:
+    """Compare record, failures and memory with the truth, row by row, once nothing is left to do."""
+    found: list[str] = []
+    jobs = await _rows(admin, "SELECT status, last_error_code AS code FROM historical_sync_jobs ORDER BY created_at")
+    if jobs[-1]["status"] != "completed":
+        found.append(f"the job is {jobs[-1]['status']} ({jobs[-1]['code']})")
+    unfinished = await _rows(
+        admin,
+        "SELECT chunk.state FROM sync_chunks chunk JOIN historical_sync_jobs job ON job.id = chunk.job_id"
+        " WHERE job.status = 'completed' AND chunk.state NOT IN ('done', 'quarantined')",
+    )
+    found += [f"a chunk of a completed job is {chunk['state']}" for chunk in unfinished]
+    messages = await _rows(admin, _MESSAGES)
+    failures = await _rows(admin, "SELECT tenant_id, source_id FROM failures")
+    found += _of_record(messages, failures, tenant, mails)
+    found += await _of_tenant(admin, tenant)
+    return found + _of_memory(messages, _passages(memory, tenant), {mail.source_id: mail for mail in mails})
+
+
+def _of_record(messages: list[Row], failures: list[Row], tenant: UUID, mails: Sequence[Mail]) -> list[str]:
+    found = []
+    stored, failed = Counter(row["source_id"] for row in messages), Counter(row["source_id"] for row in failures)
+    foreign = [row["source_id"] for row in (*messages, *failures) if row["tenant_id"] != tenant]
+    found += [f"{source_id} is under another tenant" for source_id in foreign]
+    by_id = {row["source_id"]: row for row in messages}
+    for mail in mails:
+        times = (stored.pop(mail.source_id, 0), failed.pop(mail.source_id, 0))
+        wanted = (0, 1) if mail.poison else (1, 0)
+        if times != wanted:
+            found.append(f"{mail.source_id} ({mail.poison or 'sound'}): (stored, failed) {times} times, not {wanted}")
+        elif not mail.poison:
+            found += _of_message(by_id[mail.source_id], mail)
+    return found + [f"{source_id} is in no mailbox" for source_id in (*stored, *failed)]
+
+
+def _of_message(row: Row, mail: Mail) -> list[str]:
+    found = []
+    if row["subject"] != mail.subject:
+        found.append(f"{mail.source_id} has another subject")
+    if (row["text"] or "").split() != mail.body.split():
+        found.append(f"{mail.source_id} has another text")
+    if row["folders"] != [mail.folder]:
+        found.append(f"{mail.source_id} lies in {row['folders']}, not in {mail.folder}")
+    return found
+
+
+async def _of_tenant(admin: psycopg.AsyncConnection[Any], tenant: UUID) -> list[str]:
+    tables = await _rows(
+        admin,
+        "SELECT relname::text AS name FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid"
+        " WHERE attname = 'tenant_id' AND relkind IN ('r', 'p')",
+    )
+    found = []
+    for table in tables:
+        foreign = await _rows(
+            admin,
+            f"SELECT count(*) AS rows FROM {table['name']} WHERE tenant_id <> %s",
+            tenant,
+        )
+        if foreign[0]["rows"]:
+            found.append(f"{foreign[0]['rows']} rows of {table['name']} are another tenant's")
+    return found
+
+
+def _of_memory(messages: list[Row], passages: list[Row], mails: dict[str, Mail]) -> list[str]:
+    found = [f"{count} rows have one id" for count in Counter(row["id"] for row in passages).values() if count > 1]
+    known = {str(row["id"]): row for row in messages}
+    shown: dict[str, list[Row]] = {}
+    for row in passages:
+        message = known.get(row["message_id"])
+        if message is None:
+            # The memory is written before the database refuses the message; a sweep takes such rows away.
+            if not row["subject"].startswith(REFUSED):
+                found.append("a passage is of a message that the record does not know")
+        elif row["generation"] == message["generation"]:
+            shown.setdefault(row["message_id"], []).append(row)
+    for message_id, message in known.items():
+        rows = shown.get(message_id, [])
+        mail = mails.get(message["source_id"])
+        if not rows:
+            found.append(f"{message['source_id']} is in the record and not in the memory")
+        elif mail and any(not set(row["text"].split()) <= set(mail.body.split()) for row in rows):
+            found.append(f"{message['source_id']} has a passage of other words")
+        if len({row["seq"] for row in rows}) != len(rows):
+            found.append(f"{message['source_id']} has a passage twice")
+    return found
+
+
+def _passages(memory: Path, tenant: UUID) -> list[Row]:
+    table = lancedb.connect(memory / str(tenant)).open_table("passages")
+    columns = ["id", "message_id", "subject", "generation", "seq", "text"]
+    rows: list[Row] = table.search().select(columns).limit(None).to_list()
+    return rows
+
+
+async def _rows(admin: psycopg.AsyncConnection[Any], statement: str, *values: Any) -> list[Row]:
+    async with admin.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(statement, values or None)
+        return await cursor.fetchall()

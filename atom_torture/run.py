@@ -1,0 +1,178 @@
+"""One schedule from its start to its rest: moves time, revives the dead, and lets the checker look."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from atom_backfill.jobs.job import JobId
+from atom_torture.arena import Arena, Beating, Mailbox
+from atom_torture.checker import Watcher, at_rest
+from atom_torture.life import Life, bury
+from atom_torture.schedule import Schedule
+
+BEAT_S = 5.0
+REVIVE_S = 3.0
+LOOK_EVERY = 3
+MOST_TURNS = 5_000
+MOVED_S = 60.0
+HANGS_S = 60.0
+"""Of real time: a call that takes longer hangs."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of a schedule. `recovered`: seconds from each death to the next progress."""
+
+    schedule: Schedule
+    violations: list[str] = field(default_factory=list)
+    fired: Counter[str] = field(default_factory=Counter)
+    recovered: list[float] = field(default_factory=list)
+    turns: int = 0
+
+
+async def run_schedule(arena: Arena, schedule: Schedule) -> Result:
+    """Run it. Whatever is wrong is in the result; only a mistake of the harness raises."""
+    async with arena.mailbox(schedule) as box:
+        driver = _Driver(arena, box, Result(schedule))
+        try:
+            await box.start()
+            await driver.drive()
+        finally:
+            await driver.end()
+        watched = driver.watcher.violations
+        rest = await at_rest(arena.admin, box.memory, box.tenant, box.mails) if not driver.result.violations else []
+        driver.result.violations += [*watched, *rest]
+        driver.result.fired.update(f"page/{kind}" for kind in box.source.fired.elements())
+        return driver.result
+
+
+class _Driver:
+    def __init__(self, arena: Arena, box: Mailbox, result: Result) -> None:
+        self._arena = arena
+        self._box = box
+        self.result = result
+        self.watcher = Watcher(arena.admin)
+        self._reached: list[Counter[str]] = [Counter() for _ in range(box.schedule.workers)]
+        self._working: list[Beating | None] = [None] * box.schedule.workers
+        self._revive_at = [0.0] * box.schedule.workers
+        self._lives = 0
+        self._died_at: list[float] = []
+        self._progress = (0, 0)
+        self._moves = list(box.schedule.moves)
+        self._undo: tuple[float, str] | None = None
+
+    async def drive(self) -> None:
+        """Turn until nothing is left to do, or for too long."""
+        while not await self._rests():
+            self.result.turns += 1
+            if self.result.turns > MOST_TURNS:
+                self.result.violations.append("the system does not come to rest")
+                return
+            try:
+                await self._arena.time.calm(HANGS_S)
+            except TimeoutError:
+                self.result.violations.append("a call hangs")
+                return
+            await self._arena.advance(self._arena.time.until_next(BEAT_S))
+            await self._tend()
+            if self.result.turns % LOOK_EVERY == 0:
+                await self.watcher.look(self._healthy())
+                await self._move()
+                self._note_progress()
+        await self.watcher.look(())
+
+    async def end(self) -> None:
+        """End whoever still works; those that wait as if stopped are let go first, and must do no harm."""
+        for beating in filter(None, self._working):
+            await self._bury(beating)
+
+    async def _rests(self) -> bool:
+        if self._undo or any(self._stopped()) or not self._lives:
+            return False
+        row = await (
+            await self._arena.admin.execute(
+                "SELECT NOT EXISTS (SELECT FROM historical_sync_jobs WHERE status IN ('pending', 'running', 'paused'))"
+            )
+        ).fetchone()
+        return bool(row and row[0])
+
+    def _healthy(self) -> set[str]:
+        """Name the workers whose renewals have got through all along."""
+        living = [beating.life for beating in self._working if beating is not None]
+        return {life.name for life in living if not life.dead and not life.muted_until}
+
+    def _stopped(self) -> Sequence[bool]:
+        return [beating is not None and beating.life.stopped for beating in self._working]
+
+    async def _tend(self) -> None:
+        """Bury the dead, let new workers come, and renew the leases of those that live."""
+        now = self._arena.time.elapsed
+        for number, beating in enumerate(self._working):
+            if beating is None:
+                if now >= self._revive_at[number]:
+                    self._employ(number)
+            elif beating.life.dead or beating.task.done():
+                self._note_end(beating)
+                await self._bury(beating)
+                self._died_at.append(now)
+                self._working[number] = None
+                self._revive_at[number] = now + REVIVE_S
+            elif now - beating.beat_at >= BEAT_S and now >= beating.life.muted_until:
+                beating.beat_at = now
+                await asyncio.to_thread(beating.heartbeat.beat)
+
+    def _employ(self, number: int) -> None:
+        self._lives += 1
+        mine = [event for event in self._box.schedule.events if event.worker == number]
+        # What has struck an earlier life of this slot does not strike again: the counts go on.
+        life = Life(f"w{number}.{self._lives}", self._arena.time, mine, self._reached[number])
+        self._working[number] = self._arena.employ(self._box, number, life)
+
+    def _note_end(self, beating: Beating) -> None:
+        """A worker that ends without having been killed is a violation."""
+        if not beating.life.dead:
+            error = beating.task.exception() if not beating.task.cancelled() else None
+            self.result.violations.append(f"a worker ended by itself ({type(error).__name__})")
+
+    async def _bury(self, beating: Beating) -> None:
+        self.result.fired.update(f"{point}/{kind}" for point, kind, _ in beating.life.fired)
+        await bury(beating.life)
+
+    async def _move(self) -> None:
+        """Do what a person does meanwhile, and undo it after a minute."""
+        now = self._arena.time.elapsed
+        if self._undo and now >= self._undo[0]:
+            _, kind = self._undo
+            self._undo = None
+            await self._box.start() if kind == "cancel" else await self._box.control.resume(await self._job())
+        elif self._moves and not self._undo and self.watcher.records >= self._moves[0].after:
+            move = self._moves.pop(0)
+            job = await self._job()
+            if await self._is_running(job):
+                await (self._box.control.pause if move.kind == "pause" else self._box.control.cancel)(job)
+                self._undo = (now + MOVED_S, move.kind)
+                self.result.fired[f"person/{move.kind}"] += 1
+
+    async def _job(self) -> JobId:
+        row = await (
+            await self._arena.admin.execute("SELECT id FROM historical_sync_jobs ORDER BY created_at DESC LIMIT 1")
+        ).fetchone()
+        assert row is not None
+        return JobId(row[0])
+
+    async def _is_running(self, job: JobId) -> bool:
+        row = await (
+            await self._arena.admin.execute("SELECT status FROM historical_sync_jobs WHERE id = %s", [job])
+        ).fetchone()
+        return row is not None and row[0] in ("pending", "running")
+
+    def _note_progress(self) -> None:
+        progress = self.watcher.progress
+        if progress != self._progress:
+            now = self._arena.time.elapsed
+            self.result.recovered += [now - died for died in self._died_at]
+            self._died_at.clear()
+        self._progress = progress

@@ -1,0 +1,117 @@
+"""The product's parts with points in them: its store, database and memory, each in the hands of one life at a time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from atom_backfill.db.pool import Database, Scope, Transaction
+from atom_backfill.jobs.job import Lane, Lease, Outcome
+from atom_backfill.jobs.postgres import PostgresJobStore
+from atom_backfill.memory.lance import LancePassages
+from atom_backfill.memory.ports import PassageRow, Vectors
+from atom_torture.life import CURRENT, Life
+
+
+class TorturedDatabase(Database):
+    """Opens transactions whose statements and commits are points of the life that runs them."""
+
+    @asynccontextmanager
+    async def transaction(self, scope: Scope, *, statement_timeout_s: float = 60.0) -> AsyncIterator[Transaction]:
+        """Open a transaction, as the product does."""
+        life = CURRENT.get()
+        if life is None:
+            async with super().transaction(scope, statement_timeout_s=statement_timeout_s) as plain:
+                yield plain
+            return
+        life.alive()
+        with life.time.call():
+            async with super().transaction(scope, statement_timeout_s=statement_timeout_s) as plain:
+                tx = TorturedTransaction(plain._connection)
+                yield tx
+                await tx.reach("commit")
+        await life.reach("answered")
+
+
+class TorturedTransaction(Transaction):
+    """A transaction each of whose statements can fail for real."""
+
+    async def reach(self, point: str) -> None:
+        """Reach a point of the life whose transaction this is."""
+        life = CURRENT.get()
+        if life is not None:
+            await life.reach_inside(point, self._fail)
+
+    async def execute(self, statement: Any, params: Any = None) -> int:
+        """Run a statement and return the number of rows it touched."""
+        await self.reach("statement")
+        return await Transaction.execute(self, statement, params)
+
+    async def fetch_one(self, statement: Any, params: Any = None, *, row: Any = None) -> Any:
+        """Return the first row, or None."""
+        await self.reach("statement")
+        return await Transaction.fetch_one(self, statement, params, row=row)
+
+    async def fetch_all(self, statement: Any, params: Any = None, *, row: Any = None) -> Any:
+        """Return all rows."""
+        await self.reach("statement")
+        return await Transaction.fetch_all(self, statement, params, row=row)
+
+    async def executemany(self, statement: Any, params: Any) -> int:
+        """Run a statement for each set of values."""
+        await self.reach("statement")
+        return await Transaction.executemany(self, statement, params)
+
+    async def _fail(self, kind: str) -> None:
+        if kind == "cut":
+            await Transaction.execute(self, "SELECT torture_cut()")
+        await Transaction.execute(self, "SELECT torture_fail(%(state)s)", {"state": kind})
+
+
+class TorturedStore(PostgresJobStore):
+    """The engine's store, with points after a claim and around a settle."""
+
+    async def claim(self, worker: str, lanes: Sequence[Lane]) -> Lease | None:
+        """Take the next chunk."""
+        lease = await super().claim(worker, lanes)
+        if lease is not None:
+            await _life().reach("leased")
+        return lease
+
+    async def settle(self, lease: Lease, outcome: Outcome) -> None:
+        """Give the chunk back."""
+        await _life().reach("settling")
+        await super().settle(lease, outcome)
+        await _life().reach("settled")
+
+
+class TorturedPassages(LancePassages):
+    """The memory, with points around its write."""
+
+    def __init__(self, inner: LancePassages) -> None:
+        super().__init__(inner._table, inner._dim)
+
+    async def known_vectors(self, content_hashes: Sequence[str]) -> dict[str, Vectors]:
+        """Find vectors already made for these hashes."""
+        with _life().time.call():
+            return await super().known_vectors(content_hashes)
+
+    async def upsert(self, rows: Sequence[PassageRow], vectors: Vectors) -> None:
+        """Write rows by id."""
+        await _life().reach("remembering")
+        with _life().time.call():
+            await super().upsert(rows, vectors)
+        await _life().reach("upserted")
+
+    async def place(self, folders: Mapping[UUID, Collection[str]]) -> None:
+        """Note in which folders messages lie now."""
+        with _life().time.call():
+            await super().place(folders)
+
+
+def _life() -> Life:
+    life = CURRENT.get()
+    assert life is not None, "only workers come here"
+    return life

@@ -1,0 +1,59 @@
+"""The planted bugs are where they were planted, and one of them is seen to be caught."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from atom_torture.campaign import BrokenHarnessError, run_campaign
+from atom_torture.plants import Plant, WitheredError, planted, plants
+
+ALL = plants()
+
+
+def test_there_are_enough_and_each_breaks_something_else() -> None:
+    assert len(ALL) >= 20
+    assert len({plant.name for plant in ALL}) == len({(plant.file, plant.old, plant.new) for plant in ALL}) == len(ALL)
+
+
+@pytest.mark.parametrize("plant", ALL, ids=lambda plant: plant.name)
+def test_a_planted_product_still_is_python(plant: Plant) -> None:
+    with planted(plant) as folder:
+        assert plant.new in (folder / "atom_backfill" / plant.file).read_text()
+        if plant.file.endswith(".py"):
+            compile((folder / "atom_backfill" / plant.file).read_text(), plant.file, "exec")
+
+
+def test_a_plant_that_the_product_has_outgrown_is_no_plant() -> None:
+    withered = Plant("withered", "jobs/retry.py", "what is not there", "anything")
+    with (
+        pytest.raises(WitheredError, match=r"withered: what it replaces in jobs/retry\.py is not there once"),
+        planted(withered),
+    ):
+        pass
+
+
+def test_a_bug_is_caught_and_the_sound_product_is_not_blamed() -> None:
+    (bug,) = [plant for plant in ALL if plant.name == "the memory is not written"]
+    with planted(bug) as product:
+        blamed = run_campaign(0, 2, jobs=1, product=product, until_caught=True)
+    assert blamed.failed
+    assert "is in the record and not in the memory" in blamed.failed[0][1][0]
+    assert run_campaign(0, 2, jobs=1).failed == []
+
+
+def test_a_process_that_ends_early_is_a_broken_harness_and_no_success(tmp_path: Path) -> None:
+    (tmp_path / "atom_backfill").mkdir()
+    (tmp_path / "atom_backfill" / "__init__.py").write_text("raise SystemExit('no product here')")
+    with pytest.raises(BrokenHarnessError, match="no product here"):
+        run_campaign(0, 2, jobs=1, product=tmp_path)
+
+
+def test_the_checker_shares_no_code_with_the_product() -> None:
+    program = (
+        "import sys, atom_torture.checker; print([name for name in sys.modules if name.startswith('atom_backfill')])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
