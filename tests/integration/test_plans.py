@@ -91,7 +91,7 @@ VALUES: dict[str, Any] = {
     "folder_ids": ["inbox"] * 59, "rows": Jsonb([]), "done": 1, "messages": 1, "entities": 1, "relationships": 1,
     "fetch": 1.0, "embed": 1.0, "store": 1.0, "finished": 1, "total": 1, "estimate": 1, "thread": uuid(5, 7),
     "least": None, "most": 4, "status": None, "limit": 20, "scope": "mailbox 7", "holder": CHUNK, "held_s": 45.0,
-    "wait_s": 3.0, "edges": IDS, "message": IDS[0], "source_id": "f-7",
+    "wait_s": 3.0, "one_each": True, "edges": IDS, "message": IDS[0], "source_id": "f-7",
 }  # fmt: skip
 ENGINE, WORK = "atom_engine", "atom_work"
 HOT: dict[tuple[str, str], tuple[Queries, str]] = {
@@ -176,6 +176,31 @@ def test_a_hot_query_reads_no_big_table_whole(
 ) -> None:
     plan = plan_of(seeded, role, statement)
     assert list(read_whole(plan)) == [], json.dumps(plan, indent=1)
+
+
+def locked_below(node: Any, sorting: str = "") -> Iterator[str]:
+    """Yield what gathers rows above a node that locks them: it would have them all locked, to use the first."""
+    if isinstance(node, list):
+        for each in node:
+            yield from locked_below(each, sorting)
+    elif isinstance(node, dict):
+        kind = node.get("Node Type", "")
+        if kind == "LockRows" and sorting:
+            yield sorting
+        gathers = kind in ("Sort", "Incremental Sort", "Hash", "Aggregate", "Materialize", "Gather")
+        for each in node.values():
+            yield from locked_below(each, kind if gathers else sorting)
+
+
+@pytest.mark.parametrize("one_each", [True, False])
+def test_a_claim_locks_turns_in_the_order_of_fairness_and_stops_at_the_first(
+    seeded: psycopg.Connection[dict[str, Any]], one_each: bool
+) -> None:
+    plan = plan_of(seeded, ENGINE, JOBS["pick_turn"], one_each=one_each)
+    assert '"LockRows"' in json.dumps(plan)
+    assert list(locked_below(plan)) == [], json.dumps(plan, indent=1)
+    sorted_above = "SELECT * FROM (SELECT * FROM job_turns FOR UPDATE) turn ORDER BY last_claimed_at LIMIT 1"
+    assert list(locked_below(plan_of(seeded, ENGINE, sorted_above))), "the other way would be noticed"
 
 
 @pytest.mark.parametrize(

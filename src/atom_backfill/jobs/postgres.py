@@ -17,7 +17,7 @@ from atom_backfill.db.named_sql import load_queries
 from atom_backfill.db.pool import Database, RowRefusedError
 from atom_backfill.db.renewal import RenewalConnection
 from atom_backfill.db.scope import Engine, Work
-from atom_backfill.db.transaction import Transaction
+from atom_backfill.db.transaction import Row, Transaction
 from atom_backfill.errors import AtomError, LeaseLost, NotFoundError, RefusedError
 from atom_backfill.jobs.heartbeat import LEASE_S
 from atom_backfill.jobs.job import (
@@ -55,7 +55,7 @@ class PostgresJobStore:
     async def claim(self, worker: str, lanes: Sequence[Lane]) -> Lease | None:
         """Take the next chunk of the fairest job, or None when nothing is claimable now."""
         async with self._database.transaction(Engine()) as tx:
-            turn = await tx.fetch_one(SQL["pick_turn"], {"lanes": [str(lane) for lane in lanes]})
+            turn = await _turn(tx, lanes)
             if turn is None:
                 return None
             keys = {"tenant": turn["tenant_id"], "job": turn["job_id"], "lane": turn["lane"]}
@@ -223,6 +223,15 @@ class PostgresRenewals:
     def close(self) -> None:
         """Give the connection back."""
         self._connection.close()
+
+
+async def _turn(tx: Transaction, lanes: Sequence[Lane]) -> Row | None:
+    """Lock the turn of the fairest job; where every tenant is just being served, of one that is."""
+    for one_each in (True, False):
+        turn = await tx.fetch_one(SQL["pick_turn"], {"lanes": [str(lane) for lane in lanes], "one_each": one_each})
+        if turn is not None:
+            return turn
+    return None
 
 
 async def add_chunks(tx: Transaction, lease: Lease, chunks: Sequence[ChunkPlan]) -> None:

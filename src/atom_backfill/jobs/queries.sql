@@ -1,34 +1,58 @@
 -- name: pick_turn
--- The fairest job with claimable work. Its turn and its account are locked, so that no two claims pass the limit of a
--- mailbox at once; what another claim has locked is left to it, so claims wait for nobody. A chunk whose lease lapsed is
--- claimable: no rescuer is needed for progress, the reaper only counts and reports.
+-- The fairest job with claimable work: of the tenant with the fewest chunks at work, among equals of the one that was
+-- served longest ago, the job that was. Tenants are looked into in that order and no further than the first that will
+-- do, so a claim costs the same however many jobs there are; the order is that of `fair`, since look-ups that lock are
+-- made row by row. The turn and its account are locked, so that no two claims pass the limit of a mailbox at once; what
+-- another claim has locked is left to it, so claims wait for nobody. With `one_each` a tenant whose best job another
+-- claim has, or has just had, is left out as well: of claims made at once each serves another tenant.
+-- A chunk whose lease lapsed is claimable: no rescuer is needed for progress, the reaper only counts and reports.
 WITH load AS (
     SELECT tenant_id, count(*) AS running
     FROM sync_chunks
     WHERE state = 'leased' AND lane = ANY(%(lanes)s) AND lease_until >= atom_now()
     GROUP BY tenant_id
 )
-SELECT turn.tenant_id, turn.job_id, turn.lane
-FROM job_turns turn
--- OFFSET 0: one look-up a turn, however many jobs there have been.
-CROSS JOIN LATERAL (SELECT * FROM historical_sync_jobs WHERE id = turn.job_id OFFSET 0) job
-JOIN accounts account ON account.id = job.account_id
-LEFT JOIN load ON load.tenant_id = turn.tenant_id
-WHERE turn.lane = ANY(%(lanes)s)
-  AND job.status IN ('pending', 'running', 'completed')
-  AND (turn.lane <> 'ingest' OR account.throttled_until <= atom_now() AND account.status <> 'disconnected')
-  AND (SELECT count(*) FROM sync_chunks busy
-       WHERE busy.account_id = job.account_id AND busy.state = 'leased' AND busy.lease_until >= atom_now()
-         AND busy.lane = turn.lane) < job.max_parallel
-  AND EXISTS (
-      SELECT FROM sync_chunks chunk
-      WHERE chunk.job_id = turn.job_id AND chunk.lane = turn.lane AND chunk.state IN ('ready', 'leased')
-        AND chunk.stage = (SELECT min(stage) FROM sync_chunks lower
-                           WHERE lower.job_id = turn.job_id AND lower.lane = turn.lane AND lower.state IN ('ready', 'leased'))
-        AND (chunk.state = 'ready' AND chunk.run_at <= atom_now() OR chunk.state = 'leased' AND chunk.lease_until < atom_now()))
-ORDER BY coalesce(load.running, 0), turn.last_claimed_at
-LIMIT 1
-FOR NO KEY UPDATE OF turn, account SKIP LOCKED;
+SELECT found.tenant_id, found.job_id, found.lane
+FROM (
+    SELECT turn.tenant_id
+    FROM job_turns turn LEFT JOIN load ON load.tenant_id = turn.tenant_id
+    WHERE turn.lane = ANY(%(lanes)s)
+    GROUP BY turn.tenant_id, load.running
+    ORDER BY coalesce(load.running, 0), max(turn.last_claimed_at)
+) fair
+CROSS JOIN LATERAL (
+    SELECT turn.tenant_id, turn.job_id, turn.lane, turn.last_claimed_at, job.account_id
+    FROM (SELECT * FROM job_turns WHERE tenant_id = fair.tenant_id AND lane = ANY(%(lanes)s) ORDER BY last_claimed_at) turn
+    -- OFFSET 0: one look-up a turn, however many jobs there have been.
+    CROSS JOIN LATERAL (SELECT * FROM historical_sync_jobs WHERE id = turn.job_id OFFSET 0) job
+    CROSS JOIN LATERAL (SELECT * FROM accounts WHERE id = job.account_id OFFSET 0) account
+    WHERE job.status IN ('pending', 'running', 'completed')
+      AND (turn.lane <> 'ingest' OR account.throttled_until <= atom_now() AND account.status <> 'disconnected')
+      AND (SELECT count(*) FROM sync_chunks busy
+           WHERE busy.account_id = job.account_id AND busy.state = 'leased' AND busy.lease_until >= atom_now()
+             AND busy.lane = turn.lane) < job.max_parallel
+      AND EXISTS (
+          SELECT FROM sync_chunks chunk
+          WHERE chunk.job_id = turn.job_id AND chunk.lane = turn.lane AND chunk.state IN ('ready', 'leased')
+            AND chunk.stage = (SELECT min(stage) FROM sync_chunks lower
+                               WHERE lower.job_id = turn.job_id AND lower.lane = turn.lane
+                                 AND lower.state IN ('ready', 'leased'))
+            AND (chunk.state = 'ready' AND chunk.run_at <= atom_now()
+                 OR chunk.state = 'leased' AND chunk.lease_until < atom_now())
+          OFFSET 0)
+    ORDER BY turn.last_claimed_at
+    LIMIT CASE WHEN %(one_each)s THEN 1 END
+) best
+CROSS JOIN LATERAL (
+    SELECT turn.tenant_id, turn.job_id, turn.lane
+    FROM job_turns turn CROSS JOIN accounts account
+    WHERE turn.tenant_id = best.tenant_id AND turn.job_id = best.job_id AND turn.lane = best.lane
+      AND (NOT %(one_each)s OR turn.last_claimed_at = best.last_claimed_at)
+      AND account.id = best.account_id
+      AND (turn.lane <> 'ingest' OR account.throttled_until <= atom_now() AND account.status <> 'disconnected')
+    FOR NO KEY UPDATE OF turn, account SKIP LOCKED
+) found
+LIMIT 1;
 
 -- name: take_chunk
 -- A second statement, since it sees what was committed meanwhile; the counts in pick_turn's snapshot could be stale. A
@@ -41,11 +65,12 @@ WITH room AS (
       AND (SELECT count(*) FROM sync_chunks busy
            WHERE busy.account_id = job.account_id AND busy.state = 'leased' AND busy.lease_until >= atom_now()
              AND busy.lane = turn.lane) < job.max_parallel
-    RETURNING turn.job_id, turn.lane
+    RETURNING turn.job_id
 ), pick AS (
     SELECT chunk.id
-    FROM sync_chunks chunk JOIN room ON room.job_id = chunk.job_id AND room.lane = chunk.lane
-    WHERE chunk.state IN ('ready', 'leased')
+    FROM sync_chunks chunk
+    WHERE EXISTS (SELECT FROM room) AND chunk.job_id = %(job)s AND chunk.lane = %(lane)s
+      AND chunk.state IN ('ready', 'leased')
       AND chunk.stage = (SELECT min(stage) FROM sync_chunks lower
                          WHERE lower.job_id = %(job)s AND lower.lane = %(lane)s AND lower.state IN ('ready', 'leased'))
       AND (chunk.state = 'ready' AND chunk.run_at <= atom_now() OR chunk.state = 'leased' AND chunk.lease_until < atom_now())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import pytest
 
 from atom_backfill.db.pool import Database, Engine
 from atom_backfill.errors import LeaseLost
-from atom_backfill.jobs.job import Again, Done, FailJob, Lane, Lease, Outcome, Quarantine, Yielded
+from atom_backfill.jobs.job import Again, Done, FailJob, Lane, Lease, Outcome, Quarantine, TenantId, Yielded
 from atom_backfill.jobs.postgres import SQL, PostgresJobStore
 from worlds import World, a_check, a_window
 
@@ -225,6 +226,39 @@ async def test_a_tenant_with_six_hundred_chunks_does_not_starve_one_with_twenty(
         served[names[lease.tenant_id]] += 1
         held.append(await world.claim())
     assert abs(served["large"] - served["small"]) <= 2
+
+
+async def test_a_tenant_with_nine_mailboxes_is_served_as_often_as_one_with_one(world: World) -> None:
+    """One worker whose chunks take no time: nothing is ever at work when it claims, so turns alone decide."""
+    served = Counter[str]()
+    names = {}
+    for name, mailboxes in (("large", 9), ("small", 1)):
+        tenant = await world.tenant(name)
+        names[tenant] = name
+        for number in range(mailboxes):
+            await world.job(tenant, world.account(tenant, f"m{number}@{name}.example"), 12)
+    for _ in range(20):
+        lease = await world.claim()
+        served[names[lease.tenant_id]] += 1
+        await world.store.settle(lease, Done())
+    assert served == {"large": 10, "small": 10}
+
+
+async def test_of_claims_made_at_once_each_serves_another_tenant_while_there_is_one(world: World) -> None:
+    tenants = [await world.tenant(f"tenant-{number}") for number in range(4)]
+    for tenant in tenants:
+        for number in range(3):
+            await world.job(tenant, world.account(tenant, f"m{number}@lumen.example"), 2)
+    served, turns = Counter[TenantId](), {"lanes": ["ingest"], "one_each": True}
+    async with AsyncExitStack() as held:
+        for _ in tenants:
+            tx = await held.enter_async_context(world.database.transaction(Engine()))
+            turn = await tx.fetch_one(SQL["pick_turn"], turns)
+            assert turn is not None
+            served[turn["tenant_id"]] += 1
+        assert served == Counter(dict.fromkeys(tenants, 1))
+        lease = await world.claim()
+        assert lease.tenant_id in tenants, "no claim goes without because each tenant is just being served"
 
 
 async def test_jobs_of_one_tenant_take_turns(world: World) -> None:
