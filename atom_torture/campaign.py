@@ -85,7 +85,7 @@ def _add(outcome: Outcome, told: dict[str, Any]) -> None:
 @contextmanager
 def _running(commands: list[list[str]], product: Path | None) -> Iterator[Iterator[str]]:
     """Run Python processes and give their lines as they come; whoever leaves early ends them."""
-    path = os.pathsep.join([*([str(product)] if product else []), str(ROOT)])
+    path = os.pathsep.join(map(str, (product or ROOT / "src", ROOT)))
     lines: queue.Queue[str | None] = queue.Queue()
     processes = [
         subprocess.Popen(
