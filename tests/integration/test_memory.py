@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from atom_backfill.errors import NeedsOwnerError
-from atom_backfill.memory import lance
+from atom_backfill.memory import faults, lance
 from atom_backfill.memory.embed import embed_rows
 from atom_backfill.memory.lance import LancePassages, open_index
 from atom_backfill.memory.ports import Filter
@@ -164,13 +164,13 @@ async def test_a_memory_whose_files_are_gone_is_said_to_be_lost(index: LancePass
     ],
 )
 def test_errors_of_the_store_are_told_apart_by_their_words(words: str, code: str) -> None:
-    known = lance._known(words)
+    known = faults._known(words)
     assert known
     assert known.code == code
 
 
 def test_an_unknown_error_of_the_store_stays_what_it_is() -> None:
-    assert lance._known("index out of bounds") is None
+    assert faults._known("index out of bounds") is None
 
 
 async def test_a_cancelled_write_leaves_all_or_nothing_and_the_index_usable(index: LancePassages) -> None:

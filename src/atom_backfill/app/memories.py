@@ -16,7 +16,8 @@ from atom_backfill.http import HttpClient
 from atom_backfill.jobs.job import TenantId
 from atom_backfill.jobs.postgres import PostgresDuties
 from atom_backfill.llm.client import OpenAIEmbedder
-from atom_backfill.memory.ports import Embedder, PassageIndex
+from atom_backfill.memory.ports import Embedder, PassageStore
+from atom_backfill.memory.postgres import PostgresMemories
 from atom_backfill.settings import Settings
 
 MODEL_SECONDS = 90.0
@@ -35,7 +36,7 @@ class Memories:
         self._database = database
         self._stack = AsyncExitStack()
         self._embedder = outside.embedder
-        self._indexes: dict[TenantId, PassageIndex] = {}
+        self._indexes: dict[TenantId, tuple[str, PassageStore]] = {}
         self._opening = asyncio.Lock()
         self._session: object = None
 
@@ -46,26 +47,42 @@ class Memories:
                 self._embedder = await self._make_embedder()
             return self._embedder
 
-    async def index(self, tenant: TenantId) -> PassageIndex:
-        """Return the tenant's passages. Raises NeedsOwnerError where another embedder made them."""
-        if tenant in self._indexes:  # what is open waits for nobody who opens another
-            return self._indexes[tenant]
-        embedder = await self.embedder()
+    async def index(self, tenant: TenantId) -> PassageStore:
+        """Return the tenant's passages, of the dataset that is in use now.
+
+        Raises NeedsOwnerError where another embedder made them.
+        """
+        dataset = (await self.pointer(tenant).in_use()).dataset
+        if (known := self._indexes.get(tenant)) and known[0] == dataset:  # what is open waits for nobody who opens
+            return known[1]
+        await self.embedder()
         async with self._opening:
-            if tenant not in self._indexes:
-                # In a thread: the library takes seconds to load, and the event loop has other work.
-                lance = await asyncio.to_thread(import_module, "atom_backfill.memory.lance")
-                self._session = self._session or lance.new_session()
-                uri, made_by = self._settings.memory_uri, embedder.identity
-                self._indexes[tenant] = await lance.open_index(
-                    uri, tenant, made_by, embedder.dim, creation=self._alone(tenant), session=self._session
-                )
-            return self._indexes[tenant]
+            known = self._indexes.get(tenant)
+            if known is None or known[0] != dataset:
+                known = self._indexes[tenant] = dataset, await self._open(tenant, dataset)
+            return known[1]
+
+    async def beside(self, tenant: TenantId, dataset: str) -> PassageStore:
+        """Return a dataset of the tenant that is not in use yet, made if there is none. Raises as `index` does."""
+        await self.embedder()
+        async with self._opening:
+            return await self._open(tenant, dataset)
+
+    async def drop(self, tenant: TenantId, dataset: str) -> None:
+        """Delete the files of a dataset."""
+        lance = await asyncio.to_thread(import_module, "atom_backfill.memory.lance")
+        await lance.drop(self._settings.memory_uri, tenant, dataset)
 
     async def is_made(self, tenant: TenantId) -> bool:
         """Tell whether the tenant has passages, without making any."""
         lance = await asyncio.to_thread(import_module, "atom_backfill.memory.lance")
-        return cast(bool, await lance.is_made(self._settings.memory_uri, tenant))
+        dataset = (await self.pointer(tenant).in_use()).dataset
+        return cast(bool, await lance.is_made(self._settings.memory_uri, tenant, dataset))
+
+    def pointer(self, tenant: TenantId) -> PostgresMemories:
+        """Return what tells which dataset is in use."""
+        assert self._database is not None
+        return PostgresMemories(self._database, tenant)
 
     def opened(self) -> tuple[TenantId, ...]:
         """Return the tenants whose memory this process has open."""
@@ -74,6 +91,16 @@ class Memories:
     async def close(self) -> None:
         """End the embedder's threads or connections."""
         await self._stack.aclose()
+
+    async def _open(self, tenant: TenantId, dataset: str) -> PassageStore:
+        assert self._embedder is not None
+        # In a thread: the library takes seconds to load, and the event loop has other work.
+        lance = await asyncio.to_thread(import_module, "atom_backfill.memory.lance")
+        self._session = self._session or lance.new_session()
+        uri, made_by, dim = self._settings.memory_uri, self._embedder.identity, self._embedder.dim
+        alone, session = self._alone(tenant), self._session
+        opened = await lance.open_index(uri, tenant, made_by, dim, dataset=dataset, creation=alone, session=session)
+        return cast(PassageStore, opened)
 
     @asynccontextmanager
     async def _alone(self, tenant: TenantId) -> AsyncIterator[None]:

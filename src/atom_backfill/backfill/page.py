@@ -112,6 +112,7 @@ async def store_page(
         position=position,
         has_more=has_more,
         pace=Pace(page.fetch_s, embed_s, parts.clock.monotonic() - began - embed_s),
+        epoch=work.epoch,
     )
     log.info(f"Persisting {len(stored)} records")
     committed = await parts.ledger.commit(lease, batch, one_place=work.one_place)

@@ -20,6 +20,7 @@ class Work:
 
     `position` is the handler's own; `job_start` and `job_end` bound the job, `folders` are those asked for by name.
     `untrue_from`: a job without an end of its own also reads what is dated from here on, which cannot be new mail.
+    `epoch` is the memory's: what is written to it in this epoch counts in this epoch, or is written again.
     """
 
     folder_id: FolderId
@@ -36,6 +37,7 @@ class Work:
     folders: tuple[str, ...]
     draft_folder: bool
     one_place: bool
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,10 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A page that is about to count. `seen`: (message, folder) of items that needed no reading."""
+    """A page that is about to count. `seen`: (message, folder) of items that needed no reading.
+
+    `epoch`: in which its passages were written; None where it has none.
+    """
 
     stored: tuple[Stored, ...] = ()
     failed: tuple[Failed, ...] = ()
@@ -57,6 +62,7 @@ class Batch:
     position: dict[str, Any] = field(default_factory=dict)
     has_more: bool = True
     pace: Pace = field(default=Pace())
+    epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,10 @@ class Ledger(Protocol):
         ...
 
     async def commit(self, lease: Lease, batch: Batch, *, one_place: bool) -> Committed:
-        """Make a page count: messages, places, findings, evidence, failures, counters and position, or nothing."""
+        """Make a page count: messages, places, findings, evidence, failures, counters and position, or nothing.
+
+        Raises RetryLaterError `memory_changed` where its passages may be gone from the memory since they were written.
+        """
         ...
 
     async def plan(self, lease: Lease, planned: Planned) -> None:

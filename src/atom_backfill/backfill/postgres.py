@@ -24,6 +24,7 @@ from atom_backfill.graph.headers import shown_by
 from atom_backfill.jobs.job import Lease
 from atom_backfill.jobs.postgres import add_chunks
 from atom_backfill.mail.message import FolderId
+from atom_backfill.memory.postgres import refuse_other_epoch
 from atom_backfill.sources.accounts import ONE_PLACE_KINDS
 from atom_backfill.sources.ports import Folder, Window
 
@@ -57,6 +58,7 @@ class PostgresLedger:
             folders=tuple(row["folders"]),
             draft_folder=row["draft_folder"],
             one_place=row["account_kind"] in ONE_PLACE_KINDS,
+            epoch=row["epoch"],
         )
 
     async def settled(self, lease: Lease, items: Sequence[tuple[str, str]], *, again: bool) -> frozenset[str]:
@@ -77,6 +79,8 @@ class PostgresLedger:
         """Make a page count, or nothing of it."""
         async with self._database.transaction(WorkScope(lease.tenant_id)) as tx:
             await tx.fetch_one(SQL["lock_account"], _keys(lease))
+            if batch.epoch is not None:
+                await refuse_other_epoch(tx, lease.tenant_id, batch.epoch)
             position = {"position": Jsonb(batch.position), "has_more": batch.has_more}
             if await tx.fetch_one(SQL["hold_fence"], _keys(lease) | position) is None:
                 raise LeaseLost

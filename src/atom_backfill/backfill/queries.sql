@@ -4,7 +4,8 @@ SELECT chunk.folder_id, chunk.window_start, chunk.window_end, chunk.position, ch
        chunk.messages_done, job.chunk_size, job.again, job.start_date, job.end_date, job.folders,
        CASE WHEN job.end_date BETWEEN job.created_at - interval '2 seconds' AND job.created_at
             THEN atom_now() + interval '1 day' END AS untrue_from,
-       coalesce(folder.well_known = 'drafts', chunk.kind = 'retry') AS draft_folder, account.kind AS account_kind
+       coalesce(folder.well_known = 'drafts', chunk.kind = 'retry') AS draft_folder, account.kind AS account_kind,
+       coalesce((SELECT epoch FROM memories WHERE memories.tenant_id = chunk.tenant_id), 0) AS epoch
 FROM sync_chunks chunk
 JOIN historical_sync_jobs job ON job.tenant_id = chunk.tenant_id AND job.id = chunk.job_id
 JOIN accounts account ON account.tenant_id = chunk.tenant_id AND account.id = chunk.account_id

@@ -1,4 +1,4 @@
-"""The owner's rights: the balance of what lies at the source and what is stored."""
+"""The owner's rights: whether what lies at the source is stored, and whether record and memory agree."""
 
 from __future__ import annotations
 
@@ -40,6 +40,28 @@ def balance(call: Invocation, account: str | None) -> int:
     return 0 if ledger["balanced"] else 1
 
 
+@command("verify", "verify", "verify --repair", "verify --json")
+@click.option("--repair", is_flag=True, help="Mend the memory from the record.")
+@click.pass_obj
+def verify(call: Invocation, repair: bool) -> int:
+    """Compare record and memory row by row.
+
+    Finds passages that are missing, that are not what the record gives, and that the record does not know. Exit status
+    1 when they differ and were not repaired. Workers may go on meanwhile.
+    """
+
+    async def run(tenancy: Tenancy) -> Document:
+        from atom_backfill.app.keeping import verify
+
+        return await verify(tenancy, repair=repair)
+
+    found = with_tenancy(call, run)
+    answer(call, found, lambda: _show_differences(found))
+    if not found["verified"] and not call.json:
+        note("`verify --repair` mends the memory from the record." if not repair else "Run `verify --repair` again.")
+    return 0 if found["verified"] else 1
+
+
 def show_ledger(ledger: Document) -> None:
     """Print a ledger for people, with the columns that have anything in them."""
     folders = ledger["folders"]
@@ -67,6 +89,27 @@ def show_ledger(ledger: Document) -> None:
     line("It balances." if ledger["balanced"] else "It does not balance.")
 
 
+def _show_differences(found: Document) -> None:
+    listed = found["differences"]
+    if listed:
+        rows = [[row["kind"], row["message_id"], row["passage_id"]] for row in listed]
+        table(["DIFFERENCE", "MESSAGE", "PASSAGE"], rows)
+        line()
+    counts = found["counts"]
+    told = [f"{counts[kind]:,} {word}" for kind, word in _DIFFERENCES.items() if counts[kind]]
+    line(f"{found['compared']:,} passages compared: {', '.join(told) or 'all as the record gives them'}.")
+    if found["repaired"]:
+        line(f"{found['repaired']:,} repaired.")
+
+
+_DIFFERENCES = {
+    "missing": "missing",
+    "foreign": "that do not belong there",
+    "differs": "that differ",
+    "unsettled": "of pages that are being written",
+}
+
+
 def _say_why(ledger: Document) -> None:
     from atom_backfill.memory.upkeep import loss
 
@@ -76,4 +119,4 @@ def _say_why(ledger: Document) -> None:
         note(loss(missing, "passages"))
 
 
-COMMANDS = (balance,)
+COMMANDS = (balance, verify)

@@ -1,16 +1,19 @@
-"""What the ledger reads of the record, in PostgreSQL."""
+"""What the ledger and the comparison with the memory read of the record, in PostgreSQL."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from atom_backfill.custody.balance import JobRange, Settled
+from atom_backfill.custody.recorded import Recorded
+from atom_backfill.custody.verify import Owed
 from atom_backfill.db.named_sql import load_queries
 from atom_backfill.db.pool import Database, Work
 from atom_backfill.jobs.job import AccountId, TenantId
 
 SQL = load_queries(__package__)
+_BEFORE_ALL = UUID(int=0)
 
 
 class PostgresBalance:
@@ -44,3 +47,32 @@ class PostgresBalance:
         async with self._database.transaction(Work(self._tenant)) as tx:
             rows = await tx.fetch_all(SQL["read_generations"], {"tenant": self._tenant, "ids": list(ids)})
         return {row["id"]: row["generation"] for row in rows}
+
+
+class PostgresRecord:
+    """One tenant's record as it is compared with its memory; the Record of the product."""
+
+    def __init__(self, database: Database, tenant: TenantId) -> None:
+        self._database = database
+        self._tenant = tenant
+
+    async def recorded(self, ids: Collection[UUID]) -> tuple[frozenset[UUID], Mapping[UUID, Recorded]]:
+        """Return the accounts with live leases, then the messages; those that the record does not know are left out."""
+        if not ids:
+            return frozenset(), {}
+        keys = {"tenant": self._tenant, "ids": list(ids)}
+        async with self._database.transaction(Work(self._tenant)) as tx:
+            busy = await tx.fetch_all(SQL["read_busy"], keys)
+            found = await tx.fetch_all(SQL["read_recorded"], keys, row=Recorded)
+        return frozenset(row["account_id"] for row in busy), {each.id: each for each in found}
+
+    async def owed(self, after: UUID | None, limit: int, account: AccountId | None = None) -> Sequence[Owed]:
+        """Return messages in the order of their ids, from behind one of them; of one account or of all."""
+        keys = {"tenant": self._tenant, "account": account, "after": after or _BEFORE_ALL, "limit": limit}
+        query = SQL["read_owed"] if account is None else SQL["read_owed_of_account"]
+        async with self._database.transaction(Work(self._tenant)) as tx:
+            return await tx.fetch_all(query, keys, row=Owed)
+
+    async def generations(self, ids: Sequence[UUID]) -> Mapping[UUID, str]:
+        """Return the current generation of messages; those that the record does not know are left out."""
+        return await PostgresBalance(self._database, self._tenant).generations(ids)

@@ -22,3 +22,29 @@ FROM messages WHERE tenant_id = %(tenant)s;
 -- name: read_generations
 -- The generation of each message that search shows.
 SELECT id, generation FROM messages WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s);
+
+-- name: read_busy
+-- Accounts of which pages may be written to the memory now that are not in the record yet.
+SELECT DISTINCT account_id FROM sync_chunks
+WHERE tenant_id = %(tenant)s AND state = 'leased' AND lease_until >= atom_now();
+
+-- name: read_recorded
+-- Messages with all that their passages are made of.
+SELECT message.id, message.account_id, message.thread_id, message.subject, message.received_at, message.participants,
+       message.attachments, message.has_attachments, message.content_hash, message.generation, body.text, body.segments,
+       ARRAY(SELECT place.folder_id FROM message_places place
+             WHERE place.tenant_id = message.tenant_id AND place.message_id = message.id) AS folder_ids
+FROM messages message JOIN message_bodies body ON body.tenant_id = message.tenant_id AND body.message_id = message.id
+WHERE message.tenant_id = %(tenant)s AND message.id = ANY(%(ids)s);
+
+-- name: read_owed
+-- Messages in the order of their ids, and how many passages the memory must have of each.
+SELECT id, generation, greatest(passages, 1) AS rows
+FROM messages WHERE tenant_id = %(tenant)s AND id > %(after)s
+ORDER BY id LIMIT %(limit)s;
+
+-- name: read_owed_of_account
+-- The same, of one account.
+SELECT id, generation, greatest(passages, 1) AS rows
+FROM messages WHERE tenant_id = %(tenant)s AND account_id = %(account)s AND id > %(after)s
+ORDER BY id LIMIT %(limit)s;

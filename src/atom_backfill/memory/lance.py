@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -21,8 +21,10 @@ from uuid import UUID
 import numpy as np
 import pyarrow as pa
 
-from atom_backfill.errors import AtomError, NeedsOperatorError, NeedsOwnerError, RetryLaterError
-from atom_backfill.memory.ports import Condition, Entry, Filter, Hit, PassageRow, Vectors
+from atom_backfill.errors import NeedsOwnerError, RetryLaterError
+from atom_backfill.memory.faults import is_conflict, translated
+from atom_backfill.memory.ports import Condition, Entry, Filter, Hit, Kept, PassageRow, Vectors
+from atom_backfill.memory.rows import PRINTED, WORDS, column_of, fingerprint
 from atom_backfill.memory.where import list_of, one_of, where
 
 for _level in ("LANCEDB_LOG", "LANCE_LOG"):
@@ -34,8 +36,6 @@ from lancedb.index import FTS  # noqa: E402
 from lancedb.query import MatchQuery  # noqa: E402
 
 TABLE = "passages"
-WORDS = "words"
-"""The column that the words leg sees: header, subject and text. One index of one column ranked as well as three."""
 WORDS_INDEX = "words_idx"
 SCHEMA_VERSION = 1
 OLD_VERSIONS_LIVE = timedelta(hours=1)
@@ -49,10 +49,13 @@ not what is there. (LanceDB's own `optimize` rewrites everything each time: 2 s 
 MOST_SEGMENTS = 24
 """Of the word index: each upkeep adds one, a query reads them all (9 ms with one, 18 ms with 33; equal scores)."""
 SCAN_ROWS = 1000
+UNIT_TOLERANCE = 0.01
+"""Of a vector's length; rounding stays far below it."""
 INDEX_CACHE_BYTES = 64 * 2**20
 METADATA_CACHE_BYTES = 32 * 2**20
 
 _ANEW = "move its folder away and read the mailboxes again with `start ACCOUNT --again`"
+_NOBODY = UUID(int=0)
 _HIT_COLUMNS = ["id", "message_id", "thread_id", "subject", "text", "start", "end", "generation"]
 
 
@@ -67,18 +70,21 @@ async def open_index(
     embedder_identity: str,
     dim: int,
     *,
+    dataset: str = "",
     creation: AbstractAsyncContextManager[object] | None = None,
     session: lancedb.Session | None = None,
 ) -> LancePassages:
     """Open a tenant's passages, made if there are none. `uri`: a local folder or `s3://…`; `session`: of `new_session`.
 
+    `dataset` names one of several that a tenant may have, "" the first one.
+
     `creation` is a lock held while a dataset is made on an object store, where two at once could undo each other.
     Raises NeedsOwnerError `embedder_mismatch` where another embedder made them, and what `LancePassages` raises.
     """
-    folder = f"{uri.rstrip('/')}/{tenant_id}"
+    folder = folder_of(uri, tenant_id, dataset)
     made_by = {b"atom.embedder": embedder_identity.encode(), b"atom.schema": str(SCHEMA_VERSION).encode()}
     schema = _schema(dim).with_metadata(made_by)
-    with _translated():
+    with translated():
         if "://" in folder:
             async with creation or nullcontext():
                 table = await _create(await _connect(folder, session), schema)
@@ -89,13 +95,29 @@ async def open_index(
     return LancePassages(table, dim)
 
 
-async def is_made(uri: str, tenant_id: UUID) -> bool:
+async def is_made(uri: str, tenant_id: UUID, dataset: str = "") -> bool:
     """Tell whether a tenant has passages, without making any. Raises what `LancePassages` raises."""
-    folder = f"{uri.rstrip('/')}/{tenant_id}"
+    folder = folder_of(uri, tenant_id, dataset)
     if "://" not in folder:
         return await asyncio.to_thread(os.path.isdir, f"{folder}/{TABLE}.lance")
-    with _translated():
+    with translated():
         return TABLE in (await (await _connect(folder)).list_tables()).tables
+
+
+async def drop(uri: str, tenant_id: UUID, dataset: str) -> None:
+    """Delete a dataset's files, as far as there are any. Raises what `LancePassages` raises."""
+    folder = folder_of(uri, tenant_id, dataset)
+    if "://" not in folder:
+        # All of a later one's folder; that of the first one holds the others.
+        await asyncio.to_thread(shutil.rmtree, folder if dataset else f"{folder}/{TABLE}.lance", ignore_errors=True)
+        return
+    with translated():
+        await (await _connect(folder)).drop_table(TABLE, ignore_missing=True)
+
+
+def folder_of(uri: str, tenant_id: UUID, dataset: str = "") -> str:
+    """Return where a dataset lies: the first in the tenant's folder, the others in folders below it."""
+    return "/".join(filter(None, (uri.rstrip("/"), str(tenant_id), dataset)))
 
 
 class LancePassages:
@@ -154,7 +176,7 @@ class LancePassages:
 
     async def upkeep(self) -> None:
         """Compact, fold new rows into the indexes, drop old versions. One owner at a time."""
-        with _translated():
+        with translated():
             stats = await self._table.index_stats(WORDS_INDEX)
             uri, options = await self._table.uri(), await self._table.latest_storage_options()
         merge = stats is not None and (stats.num_indices or 0) >= MOST_SEGMENTS
@@ -163,7 +185,7 @@ class LancePassages:
 
     async def condition(self) -> Condition:
         """Tell how much upkeep is needed; cheap."""
-        with _translated():
+        with translated():
             rows, index = await self._table.count_rows(), await self._table.index_stats(WORDS_INDEX)
             stats: Any = await self._table.stats()  # a dict, whatever its annotation says
         files: int = stats["fragment_stats"]["num_fragments"]
@@ -173,24 +195,47 @@ class LancePassages:
     async def messages(self, account: UUID | None) -> int:
         """Count the messages, of one account or of all, that have rows; cheap. Rows of older generations count too."""
         of_account = where(Filter(account_id=account))
-        with _translated():
+        with translated():
             return await self._table.count_rows(" AND ".join(filter(None, ("seq = 0", of_account))))
 
     async def entries(self) -> AsyncIterator[list[Entry]]:
         """Read all rows as of now, in no order, a bounded list at a time."""
         async for batch in self._scan(("id", "message_id", "generation", "seq", "content_hash")):
-            yield [Entry(**{**row, "message_id": UUID(row["message_id"])}) for row in batch.to_pylist()]
+            yield [Entry(**{**row, "message_id": _uuid(row["message_id"]) or _NOBODY}) for row in batch.to_pylist()]
 
-    async def _scan(self, columns: Sequence[str], clause: str | None = None) -> AsyncIterator[pa.RecordBatch]:
+    async def rows(self, messages: Collection[UUID] | None = None) -> AsyncIterator[list[Kept]]:
+        """Read rows as of now, all or those of some messages, in no order, a bounded list at a time."""
+        clause = None if messages is None else one_of("message_id", map(str, messages))
+        async for batch in self._scan((*PRINTED, "fence", "folder_ids", "vector"), clause, addresses=True):
+            yield await asyncio.to_thread(_kept, batch, self._dim)
+
+    async def erase(self, addresses: Collection[int]) -> int:
+        """Take rows away by their addresses; returns how many were still there."""
+        if not addresses:
+            return 0
+        # A row that is written again, or moved by an upkeep, has another address: what is meant is gone, or stays.
+        clause = f"_rowid IN ({', '.join(map(str, addresses))})"
+        erased: list[Any] = []
+
+        async def delete() -> None:
+            erased.append(await self._table.delete(clause))
+
+        await _committed(delete)
+        return int(erased[-1].num_deleted_rows)
+
+    async def _scan(
+        self, columns: Sequence[str], clause: str | None = None, *, addresses: bool = False
+    ) -> AsyncIterator[pa.RecordBatch]:
         query = self._table.query().select(list(columns))
-        with _translated():
+        query = query.with_row_id() if addresses else query
+        with translated():
             async for batch in await (query.where(clause) if clause else query).to_batches(max_batch_length=SCAN_ROWS):
                 yield batch
 
     async def _found(self, query: Any, narrowed: Filter, limit: int, score: str) -> pa.Table:
         clause = where(narrowed)
         query = query.where(clause) if clause else query
-        with _translated():
+        with translated():
             return await query.select([*_HIT_COLUMNS, score]).limit(limit).to_arrow()
 
 
@@ -288,17 +333,38 @@ def _arrow(rows: Sequence[PassageRow], vectors: Vectors, dim: int) -> pa.Table:
     columns = [
         pa.FixedSizeListArray.from_arrays(flat, dim)
         if field.name == "vector"
-        else pa.array([_value(row, field.name) for row in rows], field.type)
+        else pa.array([column_of(row, field.name) for row in rows], field.type)
         for field in schema
     ]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _value(row: PassageRow, column: str) -> object:
-    if column == WORDS:
-        return f"{row.header}\n{row.subject}\n{row.text}"
-    value: object = getattr(row, column)
-    return str(value) if isinstance(value, UUID) else value
+def _kept(batch: pa.RecordBatch, dim: int) -> list[Kept]:
+    lengths = np.linalg.norm(_matrix(batch.column("vector"), dim), axis=1)
+    sound = np.abs(lengths - 1) < UNIT_TOLERANCE  # not a number is no unit, either
+    rows = batch.drop_columns(["vector"]).to_pylist()
+    return [
+        Kept(
+            id=row["id"],
+            message_id=_uuid(row["message_id"]),
+            account_id=_uuid(row["account_id"]),
+            generation=row["generation"],
+            seq=row["seq"],
+            fence=row["fence"],
+            folder_ids=frozenset(row["folder_ids"] or ()),
+            fingerprint=fingerprint(row[column] for column in PRINTED),
+            sound=bool(unit),
+            address=row["_rowid"],
+        )
+        for row, unit in zip(rows, sound, strict=True)
+    ]
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return None
 
 
 def _matrix(column: pa.Array, dim: int) -> Vectors:
@@ -316,58 +382,13 @@ def _hits(found: pa.Table, scores: Sequence[float]) -> list[Hit]:
 async def _committed(write: Callable[[], Awaitable[object]]) -> None:
     """Write, again from the start where another commit came first: each loser's rival has won, so it ends."""
     for _ in range(ATTEMPTS):
-        with _translated():
+        with translated():
             try:
                 await write()
             except (OSError, RuntimeError) as error:
-                if not _is_conflict(error):
+                if not is_conflict(error):
                     raise
                 lost = error
             else:
                 return
     raise RetryLaterError("memory_busy", "Too many processes write this memory at once.", after=1.0) from lost
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn LanceDB's errors, which are told apart by their words alone, into ours; what is not known stays a bug."""
-    try:
-        yield
-    except (OSError, RuntimeError, ValueError) as error:
-        known = _known(str(error))
-        if known is None:
-            raise
-        raise known from error
-
-
-def _is_conflict(error: Exception) -> bool:
-    words = str(error).lower()
-    return any(sign in words for sign in ("commit conflict", "too many concurrent writers", "preempted"))
-
-
-def _known(words: str) -> AtomError | None:
-    lower = words.lower()
-
-    def says(*signs: str) -> bool:
-        return any(sign in lower for sign in signs)
-
-    if says("no space left", "os error 28", "quota exceeded", "os error 122"):
-        return NeedsOperatorError("disk_full", "The disk of the memory folder is full; free some space and resume.")
-    if says("nosuchbucket", "accessdenied", "invalidaccesskeyid", "signaturedoesnotmatch", "expiredtoken"):
-        return NeedsOperatorError(
-            "memory_refused",
-            "The object store refuses the memory: check the bucket in ATOM_MEMORY_URI, and the credentials (AWS_…).",
-        )
-    if says("permission denied", "read-only file system", "not a directory", "file exists", "access denied"):
-        return NeedsOperatorError(
-            "memory_unwritable", "The memory folder cannot be written; check ATOM_MEMORY_URI and its permissions."
-        )
-    if says("error sending request", "timed out", "retryerror", "connection"):
-        return RetryLaterError("memory_unreachable", "The object store of the memory does not answer.")
-    if says("not found", "no such file"):
-        return NeedsOwnerError(
-            "memory_lost",
-            "Files of this memory are missing: restore its folder from a backup, or move what is left of it away and "
-            "read the mailboxes again with `start ACCOUNT --again`.",
-        )
-    return None

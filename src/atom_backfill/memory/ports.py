@@ -87,6 +87,27 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """A row as it lies in the memory, for comparing it with what the record gives.
+
+    `fingerprint` is `rows.fingerprint` of all that is kept but vector, folders and fence; `sound`: its vector has unit
+    length. `address` names this very row as it was written: one written again under its id has another. A message or
+    account that is no id any more is None.
+    """
+
+    id: str
+    message_id: UUID | None
+    account_id: UUID | None
+    generation: str
+    seq: int
+    fence: int
+    folder_ids: frozenset[str]
+    fingerprint: str
+    sound: bool
+    address: int
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
     """How much upkeep an index needs: rows in all, rows outside the word index, files smaller than they should be."""
 
@@ -150,6 +171,18 @@ class PassageIndex(Protocol):
 
     def entries(self) -> AsyncIterator[list[Entry]]:
         """Read all rows as of now, in no order, a bounded list at a time."""
+        ...
+
+
+class PassageStore(PassageIndex, Protocol):
+    """A passage index whose rows can be looked at and taken away one by one."""
+
+    def rows(self, messages: Collection[UUID] | None = None) -> AsyncIterator[list[Kept]]:
+        """Read rows as of now, all or those of some messages, in no order, a bounded list at a time."""
+        ...
+
+    async def erase(self, addresses: Collection[int]) -> int:
+        """Take rows away by their addresses; returns how many were still there."""
         ...
 
 

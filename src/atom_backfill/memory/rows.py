@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
 from atom_backfill.mail.digest import Digest
@@ -20,6 +21,14 @@ RECIPE = 1
 MAX_SUBJECT = 400
 MAX_HEADER = 400
 """Code points; a mail to thousands is found by its first recipients, and by all of them with a filter."""
+
+WORDS = "words"
+"""The column that the words leg sees: header, subject and text. One index of one column ranked as well as three."""
+PRINTED = (
+    *("id", "message_id", "account_id", "thread_id", "seq", "start", "end", "subject", "text", WORDS, "content_hash"),
+    *("from_address", "to_addresses", "has_attachments", "received_at", "generation"),
+)
+"""What a row's fingerprint is made of: every column but vector, folders and fence."""
 
 _REPLY_MARKS = re.compile(r"^(?:\s*(?:re|aw|antw|sv|vs|fw|fwd|wg|tr|rv|enc)(?:\[\d+\])?\s*:)+\s*", re.IGNORECASE)
 
@@ -90,6 +99,30 @@ def header_text(message: Message, *, whole: bool) -> str:
     others = [person.name or person.address for person in (*message.to, *message.cc)] if whole else []
     files = [attachment.name for attachment in message.attachments] if whole else []
     return "\n".join([sender, *dict.fromkeys(others), *files]).strip()[:MAX_HEADER]
+
+
+def column_of(row: PassageRow, column: str) -> object:
+    """Return what a column of the memory holds of a row."""
+    if column == WORDS:
+        return f"{row.header}\n{row.subject}\n{row.text}"
+    value: object = getattr(row, column)
+    return str(value) if isinstance(value, UUID) else value
+
+
+def fingerprint_of(row: PassageRow) -> str:
+    """Return the fingerprint that a row must have in the memory."""
+    return fingerprint(column_of(row, column) for column in PRINTED)
+
+
+def fingerprint(values: Iterable[object]) -> str:
+    """Hash the values of the columns PRINTED, in their order: equal hashes are equal rows."""
+    return hashlib.blake2b(repr([_plain(value) for value in values]).encode(), digest_size=16).hexdigest()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _addresses(people: Iterable[Address]) -> tuple[str, ...]:
