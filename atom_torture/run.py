@@ -18,6 +18,8 @@ REVIVE_S = 3.0
 LOOK_EVERY = 3
 MOST_TURNS = 5_000
 MOVED_S = 60.0
+LINGER_TURNS = 12
+"""After the last job has ended, in which whoever was stopped, or believes in a lost lease, does what it still wants."""
 HANGS_S = 60.0
 """Of real time: a call that takes longer hangs."""
 
@@ -61,6 +63,7 @@ class _Driver:
         self._lives = 0
         self._died_at: list[float] = []
         self._progress = (0, 0)
+        self._still_turns = 0
         self._moves = list(box.schedule.moves)
         self._undo: tuple[float, str] | None = None
 
@@ -90,6 +93,11 @@ class _Driver:
             await self._bury(beating)
 
     async def _rests(self) -> bool:
+        """Tell whether nothing has been left to do for a while."""
+        self._still_turns = self._still_turns + 1 if await self._is_done() else 0
+        return self._still_turns > LINGER_TURNS
+
+    async def _is_done(self) -> bool:
         if self._undo or any(self._stopped()) or not self._lives:
             return False
         row = await (
