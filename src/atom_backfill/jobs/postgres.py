@@ -44,6 +44,9 @@ from atom_backfill.jobs.states import Operation, about_graph, after, graph_after
 
 SQL = load_queries(__package__)
 
+ONE_ACTIVE = "historical_sync_jobs_one_active"
+"""The index that lets an account have one active job at a time."""
+
 
 class PostgresJobStore:
     """Claims and settles over all tenants, as the engine role."""
@@ -130,7 +133,7 @@ class PostgresControl:
                 await tx.execute(SQL["open_turn"], keys)
                 await tx.execute(SQL["notify_work"], keys)
         except RowRefusedError as error:
-            if error.constraint == "historical_sync_jobs_one_active":
+            if error.constraint == ONE_ACTIVE:
                 async with self._database.transaction(Work(tenant)) as tx:
                     await _refuse_second(tx, keys)
             if error.constraint == "historical_sync_jobs_tenant_id_account_id_fkey":
@@ -143,6 +146,17 @@ class PostgresControl:
         self, tenant: TenantId, job: JobId, operation: Operation, lane: Lane | None, budget_usd: Decimal | None
     ) -> None:
         """Move the job, or one lane, and set its budget. Raises NotFoundError, or RefusedError with the reason."""
+        try:
+            await self._change(tenant, job, operation, lane, budget_usd)
+        except RowRefusedError as error:
+            if error.constraint != ONE_ACTIVE:
+                raise
+            # Another job of the account was begun just now: asked again, this one is refused by its name.
+            await self._change(tenant, job, operation, lane, budget_usd)
+
+    async def _change(
+        self, tenant: TenantId, job: JobId, operation: Operation, lane: Lane | None, budget_usd: Decimal | None
+    ) -> None:
         async with self._database.transaction(Work(tenant)) as tx:
             keys = {"tenant": tenant, "job": job}
             row = await _locked(tx, keys)
@@ -151,6 +165,8 @@ class PostgresControl:
             if graph_only or lane is Lane.GRAPH:
                 await tx.execute(SQL["set_graph_status"], {**keys, "status": graph_after(operation, graph)})
             else:
+                if operation is Operation.RESUME and status is JobStatus.FAILED:
+                    await _refuse_second(tx, {**keys, "account": row["account_id"]})
                 await _move(tx, keys, status, operation)
             if budget_usd is not None:
                 await tx.execute(SQL["set_budget"], {**keys, "budget_usd": budget_usd})

@@ -107,6 +107,29 @@ async def test_resuming_a_failed_job_begins_to_count_failures_anew(world: World)
     assert (await world.claim()).attempts == 0
 
 
+async def test_a_failed_job_is_not_resumed_beside_the_next_job_of_its_mailbox(world: World) -> None:
+    held = await world.lease()
+    await world.store.settle(held, FailJob("expired", "Sign in again.", sign_in=False))
+    second = await world.job(held.tenant_id, held.account_id)
+    before = world.rows_of(held.tenant_id)
+    with pytest.raises(RefusedError, match=rf"^Job {second} of this account is pending: .+\.$") as refused:
+        await world.control(held.tenant_id).resume(held.job_id)
+    assert refused.value.code == "job_active"
+    assert world.rows_of(held.tenant_id) == before
+
+
+async def test_of_a_resume_and_a_start_at_once_one_is_refused_by_the_others_name(world: World) -> None:
+    for number in range(8):
+        held = await world.lease(f"tenant-{number}")
+        await world.store.settle(held, FailJob("expired", "Sign in again.", sign_in=False))
+        resume = world.control(held.tenant_id).resume(held.job_id)
+        outcomes = await asyncio.gather(resume, world.job(held.tenant_id, held.account_id), return_exceptions=True)
+        (lost,) = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        assert isinstance(lost, RefusedError)
+        assert lost.code == "job_active"
+        await world.settle_all()
+
+
 async def test_a_cancelled_job_is_never_claimed_again_and_keeps_what_it_has(world: World) -> None:
     tenant = await world.tenant()
     job = await world.job(tenant, world.account(tenant), 3)
