@@ -43,7 +43,12 @@ CREATE FUNCTION torture_note(words text) RETURNS void LANGUAGE sql SECURITY DEFI
     'INSERT INTO torture_violations VALUES (words) ON CONFLICT DO NOTHING';
 
 CREATE FUNCTION torture_watch_chunk() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    worker text := nullif(current_setting('torture.worker', true), '');
 BEGIN
+    IF OLD.state = 'leased' AND OLD.lease_until >= atom_now() AND worker <> OLD.worker THEN
+        PERFORM torture_note('a worker changed a chunk that another holds');
+    END IF;
     IF NEW.fence < OLD.fence THEN
         PERFORM torture_note(format('a fence went from %s back to %s', OLD.fence, NEW.fence));
     END IF;

@@ -30,6 +30,7 @@ class TorturedDatabase(Database):
         with life.time.call():
             async with super().transaction(scope, statement_timeout_s=statement_timeout_s) as plain:
                 tx = TorturedTransaction(plain._connection)
+                await plain.execute("SELECT set_config('torture.worker', %(name)s, true)", {"name": life.name})
                 yield tx
                 await tx.reach("commit")
         await life.reach("answered")
