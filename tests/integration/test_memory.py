@@ -109,7 +109,7 @@ asyncio.run(make(sys.argv[1]))
 
 async def test_another_embedder_is_refused_with_the_way_out(index: LancePassages, tmp_path: Path) -> None:
     for identity, dim in (("other", 32), ("hash/32", 64)):
-        with pytest.raises(NeedsOwnerError, match="start ACCOUNT --again") as refusal:
+        with pytest.raises(NeedsOwnerError, match="`rebuild`") as refusal:
             await open_index(str(tmp_path), TENANT, identity, dim)
         assert refusal.value.code == "embedder_mismatch"
     await open_index(str(tmp_path), TENANT, "hash/32", 32)
@@ -119,7 +119,7 @@ async def test_another_schema_version_is_refused_with_the_way_out(
     index: LancePassages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lance, "SCHEMA_VERSION", 99)
-    with pytest.raises(NeedsOwnerError, match="start ACCOUNT --again") as refusal:
+    with pytest.raises(NeedsOwnerError, match="`rebuild`") as refusal:
         await open_index(str(tmp_path), TENANT, "hash/32", 32)
     assert refusal.value.code == "memory_version"
 
@@ -144,7 +144,7 @@ async def test_a_memory_whose_files_are_gone_is_said_to_be_lost(index: LancePass
     await remember(index, a_row(1))
     shutil.rmtree(tmp_path / str(TENANT) / "passages.lance")
     for call in (rows_in(index), found_by_words(index, "lease"), remember(index, a_row(2))):
-        with pytest.raises(NeedsOwnerError, match="start ACCOUNT --again") as refusal:
+        with pytest.raises(NeedsOwnerError, match="`rebuild`") as refusal:
             await call
         assert refusal.value.code == "memory_lost"
 

@@ -62,6 +62,31 @@ def verify(call: Invocation, repair: bool) -> int:
     return 0 if found["verified"] else 1
 
 
+@command("rebuild", "rebuild", "rebuild --account ines@lumen.example")
+@click.option("--account", metavar="ACCOUNT", help="Only this account's passages, in place, mail by mail.")
+@click.pass_obj
+def rebuild(call: Invocation, account: str | None) -> None:
+    """Make the memory anew from the record, without reading mailboxes.
+
+    It is made beside the one in use and takes its place when it is complete; search and workers go on meanwhile. One
+    that was interrupted leaves the old memory in use, and the next one goes on where it stood.
+    """
+
+    async def run(tenancy: Tenancy) -> Document:
+        from atom_backfill.app.keeping import rebuild, remake_account
+        from atom_backfill.cli.live import counting
+        from atom_backfill.sources.accounts import find_account
+
+        with counting(silent=call.json, title="rebuild", what="messages") as progress:
+            if account is None:
+                return await rebuild(tenancy, progress)
+            found = await find_account(tenancy.accounts, account)
+            return await remake_account(tenancy, found.account_id, progress)
+
+    made = with_tenancy(call, run)
+    answer(call, made, lambda: line(f"The memory is made anew, of {shown(made['messages'])} messages."))
+
+
 def show_ledger(ledger: Document) -> None:
     """Print a ledger for people, with the columns that have anything in them."""
     folders = ledger["folders"]
@@ -119,4 +144,4 @@ def _say_why(ledger: Document) -> None:
         note(loss(missing, "passages"))
 
 
-COMMANDS = (balance, verify)
+COMMANDS = (balance, verify, rebuild)

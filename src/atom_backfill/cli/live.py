@@ -69,6 +69,30 @@ def display(*, as_json: bool, title: str) -> Iterator[Screen]:
         yield Lines(note, time.monotonic)
 
 
+@contextmanager
+def counting(*, silent: bool, title: str, what: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield what shows progress, told how much is done and of how much: a bar on a terminal, lines elsewhere."""
+    if silent:
+        yield lambda done, total: None
+    elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), redirect_stdout=False, redirect_stderr=False) as bar:
+            task = bar.add_task(title)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+    else:
+        last = [-LINE_EVERY_S]
+
+        def told(done: int, total: int) -> None:
+            now = time.monotonic()
+            if now - last[0] >= LINE_EVERY_S or done == total:
+                last[0] = now
+                note(f"{title}: {shown(done)} of {shown(total)} {what}")
+
+        yield told
+
+
 class JsonLines:
     """One object a line when the job has changed."""
 

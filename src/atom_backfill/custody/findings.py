@@ -62,6 +62,12 @@ class Findings:
         count: int = self._db.execute("SELECT count(*) FROM seen WHERE message = ?", (message.bytes,)).fetchone()[0]
         return count
 
+    def seen_of(self, message: UUID, generation: str) -> int:
+        """Count the rows seen of a message in a generation."""
+        query = "SELECT count(*) FROM seen WHERE message = ? AND id GLOB ?"
+        count: int = self._db.execute(query, (message.bytes, f"*:{generation}:*")).fetchone()[0]
+        return count
+
     def suspect(self, message: UUID) -> None:
         """Note a message whose rows have to be looked at."""
         self._db.execute("INSERT OR IGNORE INTO suspect VALUES (?)", (message.bytes,))

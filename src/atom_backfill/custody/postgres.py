@@ -14,6 +14,8 @@ from atom_backfill.jobs.job import AccountId, TenantId
 
 SQL = load_queries(__package__)
 _BEFORE_ALL = UUID(int=0)
+CHANGED_S = 300.0
+"""For finding what has changed, which reads all messages' headers and places."""
 
 
 class PostgresBalance:
@@ -72,6 +74,17 @@ class PostgresRecord:
         query = SQL["read_owed"] if account is None else SQL["read_owed_of_account"]
         async with self._database.transaction(Work(self._tenant)) as tx:
             return await tx.fetch_all(query, keys, row=Owed)
+
+    async def changed(self, mark: int, after: UUID | None, limit: int) -> Sequence[Owed]:
+        """Return messages that were written, or moved, by the transaction `mark` or a later one, by their ids."""
+        keys = {"tenant": self._tenant, "mark": mark, "after": after or _BEFORE_ALL, "limit": limit}
+        async with self._database.transaction(Work(self._tenant), statement_timeout_s=CHANGED_S) as tx:
+            return await tx.fetch_all(SQL["read_changed"], keys, row=Owed)
+
+    async def count(self, account: AccountId | None = None) -> int:
+        """Count the messages, of one account or of all."""
+        async with self._database.transaction(Work(self._tenant)) as tx:
+            return int(await tx.fetch_value(SQL["count_recorded"], {"tenant": self._tenant, "account": account}))
 
     async def generations(self, ids: Sequence[UUID]) -> Mapping[UUID, str]:
         """Return the current generation of messages; those that the record does not know are left out."""

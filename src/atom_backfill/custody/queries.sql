@@ -39,12 +39,29 @@ WHERE message.tenant_id = %(tenant)s AND message.id = ANY(%(ids)s);
 
 -- name: read_owed
 -- Messages in the order of their ids, and how many passages the memory must have of each.
-SELECT id, generation, greatest(passages, 1) AS rows
+SELECT id, generation, content_hash, greatest(passages, 1) AS rows
 FROM messages WHERE tenant_id = %(tenant)s AND id > %(after)s
 ORDER BY id LIMIT %(limit)s;
 
 -- name: read_owed_of_account
 -- The same, of one account.
-SELECT id, generation, greatest(passages, 1) AS rows
+SELECT id, generation, content_hash, greatest(passages, 1) AS rows
 FROM messages WHERE tenant_id = %(tenant)s AND account_id = %(account)s AND id > %(after)s
 ORDER BY id LIMIT %(limit)s;
+
+-- name: read_changed
+-- Messages that, or whose places, were written by this transaction or a later one. A frozen row of long ago may be among
+-- them, and costs no more than being looked at.
+SELECT id, generation, content_hash, greatest(passages, 1) AS rows
+FROM messages
+WHERE tenant_id = %(tenant)s AND id > %(after)s
+  AND id IN (SELECT id FROM messages
+             WHERE tenant_id = %(tenant)s AND age(xmin) <= age(%(mark)s::text::xid8::xid)
+             UNION ALL
+             SELECT message_id FROM message_places
+             WHERE tenant_id = %(tenant)s AND age(xmin) <= age(%(mark)s::text::xid8::xid))
+ORDER BY id LIMIT %(limit)s;
+
+-- name: count_recorded
+-- How many messages there are, of one account or of all.
+SELECT count(*) FROM messages WHERE tenant_id = %(tenant)s AND (%(account)s::uuid IS NULL OR account_id = %(account)s);

@@ -37,6 +37,7 @@ class Owed:
 
     id: UUID
     generation: str
+    content_hash: str
     rows: int
 
 

@@ -48,7 +48,6 @@ def _known(words: str) -> AtomError | None:
     if says("not found", "no such file"):
         return NeedsOwnerError(
             "memory_lost",
-            "Files of this memory are missing: restore its folder from a backup, or move what is left of it away and "
-            "read the mailboxes again with `start ACCOUNT --again`.",
+            "Files of this memory are missing: restore its folder from a backup, or make it anew with `rebuild`.",
         )
     return None

@@ -54,7 +54,7 @@ UNIT_TOLERANCE = 0.01
 INDEX_CACHE_BYTES = 64 * 2**20
 METADATA_CACHE_BYTES = 32 * 2**20
 
-_ANEW = "move its folder away and read the mailboxes again with `start ACCOUNT --again`"
+_ANEW = "make the memory anew with `rebuild`"
 _NOBODY = UUID(int=0)
 _HIT_COLUMNS = ["id", "message_id", "thread_id", "subject", "text", "start", "end", "generation"]
 

@@ -186,4 +186,12 @@ class PassageStore(PassageIndex, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Building:
+    """A dataset that is being built. Every transaction that its builder may not have seen is `mark` or a later one."""
+
+    dataset: str
+    mark: int
+
+
 Mode = Literal["hybrid", "semantic", "text"]

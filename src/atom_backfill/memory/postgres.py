@@ -9,7 +9,7 @@ stopped for however long changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
@@ -19,6 +19,8 @@ from atom_backfill.db.pool import Database
 from atom_backfill.db.scope import Work
 from atom_backfill.db.transaction import Row, Transaction
 from atom_backfill.errors import RefusedError, RetryLaterError
+from atom_backfill.memory.ports import Building
+from atom_backfill.memory.rows import Naming
 
 SQL = load_queries(__package__)
 LONGEST_SWAP_S = 600.0
@@ -31,22 +33,6 @@ class InUse:
 
     dataset: str = ""
     epoch: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Building:
-    """A dataset that is being built. Every transaction that its builder may not have seen is `mark` or a later one."""
-
-    dataset: str
-    mark: int
-
-
-@dataclass(frozen=True, slots=True)
-class Naming:
-    """What a generation's name is made of before the content: of messages read, and remade, by the present embedder."""
-
-    present: str
-    remade: str
 
 
 async def refuse_other_epoch(tx: Transaction, tenant: UUID, epoch: int) -> None:
@@ -102,15 +88,20 @@ class PostgresMemories:
             return int(await tx.fetch_value(SQL["read_mark"]))
 
     @asynccontextmanager
-    async def swapping(self, dataset: str, naming: Naming | None) -> AsyncIterator[Swap]:
+    async def swapping(self, dataset: str, naming: Naming | None) -> AsyncIterator[Callable[[], Awaitable[int]]]:
         """Keep every page from counting; at the block's end a dataset becomes the memory, and a new epoch begins.
 
+        What it yields is to be called now and then: PostgreSQL ends a transaction in which nothing happens for 15 s.
         `naming`: messages that were read by another cleaner or embedder get the generation of their remade passages.
         Raises RefusedError `rebuild_superseded` where somebody else has finished or given up this dataset.
         """
         async with self._database.transaction(Work(self._tenant), statement_timeout_s=LONGEST_SWAP_S) as tx:
             await tx.fetch_one(SQL["hold_memory"], self._keys)
-            yield Swap(tx)
+
+            async def stay() -> int:
+                return int(await tx.fetch_value(SQL["read_mark"]))
+
+            yield stay
             if await tx.fetch_one(SQL["end_building"], self._keys | {"dataset": dataset}) is None:
                 raise _superseded()
             before = await _in_use(tx, self._tenant)
@@ -130,17 +121,6 @@ class PostgresMemories:
         """Note that a retired dataset's files are gone."""
         async with self._database.transaction(Work(self._tenant)) as tx:
             await tx.execute(SQL["forget_dataset"], self._keys | {"dataset": dataset})
-
-
-@dataclass(frozen=True, slots=True)
-class Swap:
-    """A swap under way. PostgreSQL ends a transaction in which nothing happens for 15 s."""
-
-    _tx: Transaction
-
-    async def stay(self) -> None:
-        """Keep the swap's transaction alive."""
-        await self._tx.fetch_value(SQL["read_mark"])
 
 
 async def _in_use(tx: Transaction, tenant: UUID) -> InUse:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -40,7 +41,31 @@ def passage_id(message_id: UUID, generation: str, seq: int) -> str:
 
 def generation_of(cleaner: str, embedder: str, content_hash: str) -> str:
     """Name what a message's rows are made by and of: 16 hex digits that change when cleaner, embedder or content do."""
-    made_of = "\n".join((str(RECIPE), cleaner, embedder, content_hash))
+    return _name("\n".join((str(RECIPE), cleaner, embedder, content_hash)))
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """Names generations: `present` of messages read now, `remade` of those whose passages the record has given anew.
+
+    Each is what a name is made of before the content's hash, as in `generation_of`.
+    """
+
+    present: str
+    remade: str
+
+    def generation(self, stored: str, content_hash: str) -> str:
+        """Return the generation of a message's remade passages: the stored one where cleaner and embedder are those."""
+        remade = _name(self.remade + content_hash)
+        return stored if stored == _name(self.present + content_hash) else remade
+
+
+def naming(cleaner: str, embedder: str) -> Naming:
+    """Return how generations are named now; what cut a remade message is whatever read it."""
+    return Naming(f"{RECIPE}\n{cleaner}\n{embedder}\n", f"{RECIPE}\nas read\n{embedder}\n")
+
+
+def _name(made_of: str) -> str:
     return hashlib.sha256(made_of.encode()).hexdigest()[:16]
 
 

@@ -43,8 +43,8 @@ def loss(missing: int, what: str = "messages") -> str:
     if missing <= 0:
         return ""
     return (
-        f"The memory lacks {missing:,} {what} of the record, so search does not find them: restore the memory's "
-        "folder from a backup, or read the mailboxes again with `start ACCOUNT --again`."
+        f"The memory lacks {missing:,} {what} of the record, so search does not find them: `verify --repair` writes "
+        "them from the record, or `rebuild` all of it."
     )
 
 

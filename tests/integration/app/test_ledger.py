@@ -116,7 +116,7 @@ async def test_a_dataset_that_was_deleted_between_runs_is_noticed_until_it_is_wh
         shutil.rmtree(dataset(office))
     async with reading() as (office, tenancy):
         check = await memory_check(tenancy)
-        assert (check.status, "start ACCOUNT --again" in check.fix) == ("fail", True)
+        assert (check.status, "`rebuild`" in check.fix) == ("fail", True)
         answer = await found(tenancy)
         assert (answer["results"], answer["coverage"]["complete"]) == ([], False)
         assert answer["coverage"]["missing"] == len(MAILS)

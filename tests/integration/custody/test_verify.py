@@ -1,4 +1,4 @@
-"""Record and memory compared row by row: each kind of difference is found, told and mended, and nothing else touched."""
+"""Record and memory compared row by row: each difference is found, told and mended, and nothing else is touched."""
 
 from __future__ import annotations
 

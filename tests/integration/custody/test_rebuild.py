@@ -1,0 +1,284 @@
+"""The memory made anew beside the one in use: whole at the moment of the swap, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from atom_backfill.custody import rebuild as rebuilding
+from atom_backfill.errors import RefusedError
+from atom_backfill.mail.clean import CLEANER
+from atom_backfill.memory.rows import naming
+from fakes.embedder import HashEmbedder
+from mainjob import Office, an_office, some_mails, write_mails
+from passages import EVERYTHING
+from rebuilds import Keeping
+from worlds import World
+
+MAILS = some_mails(20)
+
+
+@pytest.fixture
+async def office(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Office]:
+    """A mailbox that was read; a rebuild of it takes several batches."""
+    monkeypatch.setattr(rebuilding, "AT_ONCE", 6)
+    monkeypatch.setattr(rebuilding, "OWED_A_PAGE", 7)
+    write_mails(tmp_path / "mail", MAILS)
+    tenant = await world.tenant()
+    async with an_office(world.database, tenant, world.account(tenant), tmp_path / "mail", tmp_path / "home") as office:
+        await office.start()
+        await office.work()
+        yield office
+
+
+@pytest.fixture
+def keeping(office: Office) -> Keeping:
+    return Keeping(office, HashEmbedder())
+
+
+def folders(office: Office) -> set[str]:
+    return {path.name for path in (office.memory / str(office.tenant)).iterdir()}
+
+
+async def read(office: Office, first: int, count: int = 4) -> None:
+    """Let new mail come, and read it to the end."""
+    newest = max(mail.received_at for mail in MAILS if mail.received_at) + timedelta(days=1)
+    write_mails(office.memory.parents[1] / "mail", [
+        replace(mail, received_at=newest) for mail in some_mails(count, first=first)
+    ])  # fmt: skip
+    await office.start()
+    await office.work()
+
+
+async def test_a_rebuilt_memory_is_what_the_old_one_was(keeping: Keeping) -> None:
+    before = await keeping.rows()
+    told: list[tuple[int, int]] = []
+    made = await keeping.rebuild(progress=lambda done, total: told.append((done, total)))
+    assert (made.messages, made.resumed) == (20, 0)
+    assert (await keeping.datasets.in_use()).dataset == made.dataset
+    assert await keeping.rows() == before
+    assert (await keeping.verified()).verified
+    assert told == sorted(told)
+    assert told[-1] == (20, 20)
+
+
+async def test_what_was_damaged_in_the_old_one_is_not_taken_over(keeping: Keeping, office: Office) -> None:
+    before = await keeping.rows()
+    index = await keeping.index()
+    await index._table.update(updates={"vector": [1.0] + [0.0] * 31, "text": "damaged"})
+    await keeping.rebuild()
+    assert await keeping.rows() == before
+    [vector] = (await (await keeping.index()).known_vectors([(await _a_hash(keeping))])).values()
+    assert vector[0] != 1.0
+
+
+async def _a_hash(keeping: Keeping) -> str:
+    entries = [entry async for some in (await keeping.index()).entries() for entry in some]
+    return entries[0].content_hash
+
+
+@pytest.mark.parametrize("lost", ["all", "manifest", "nothing"])
+async def test_a_lost_memory_is_made_anew_for_another_embedder(office: Office, world: World, lost: str) -> None:
+    dataset = office.memory / str(office.tenant) / "passages.lance"
+    if lost == "all":
+        shutil.rmtree(dataset)
+    elif lost == "manifest":
+        shutil.rmtree(dataset / "_versions")
+    other = Keeping(office, HashEmbedder(dim=48))
+    await other.rebuild()
+    report = await other.verified()
+    assert (report.verified, report.compared) == (True, 20)
+    for row in world.rows("SELECT generation, content_hash FROM messages WHERE tenant_id = %(t)s", t=office.tenant):
+        # As Python names them, so does the database.
+        names = naming(CLEANER, other.embedder.identity)
+        assert row["generation"] == names.generation("", row["content_hash"])
+    await other.rebuild()
+    assert (await other.verified()).verified
+    back = Keeping(office, HashEmbedder())
+    await back.rebuild()
+    assert (await back.verified()).verified
+
+
+async def test_search_works_all_the_while(keeping: Keeping) -> None:
+    open_before = await keeping.index()
+    found = []
+
+    async def reached(_: str) -> None:
+        indexes = (await keeping.index(), open_before)
+        found.extend([len(await each.search_words("harbour workshop depot", EVERYTHING, 50)) for each in indexes])
+
+    await keeping.rebuild(reached)
+    await reached("after")
+    assert len(found) > 10
+    assert set(found) == {20}
+
+
+POINTS = ["rebuild_begun", "rebuild_written", "rebuild_built", "rebuild_made_up"]
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_mail_that_is_read_meanwhile_is_in_the_new_memory(keeping: Keeping, office: Office, point: str) -> None:
+    keeping.follow()
+    happened = []
+
+    async def reached(name: str) -> None:
+        if name == point and not happened:
+            happened.append(name)
+            await read(office, first=100)
+
+    await keeping.rebuild(reached)
+    assert happened
+    report = await keeping.verified()
+    assert (report.verified, report.compared) == (True, 24)
+
+
+async def test_a_page_that_is_being_written_at_the_swap_is_written_to_the_new_memory(
+    keeping: Keeping, office: Office, world: World
+) -> None:
+    """It waits between memory and record while the memory is replaced."""
+    keeping.follow()
+    remembered, swapped = asyncio.Event(), asyncio.Event()
+
+    async def page_reached(name: str) -> None:
+        if name == "remembered" and not remembered.is_set():
+            remembered.set()
+            await swapped.wait()
+
+    office.reached = page_reached
+    reading = asyncio.create_task(read(office, first=200))
+    await asyncio.wait_for(remembered.wait(), 60)
+    await keeping.rebuild()
+    swapped.set()
+    await asyncio.wait_for(reading, 60)
+    report = await keeping.verified()
+    assert (report.verified, report.compared) == (True, 24)
+    assert world.value("SELECT count(*) FROM messages WHERE tenant_id = %(t)s", t=office.tenant) == 24
+
+
+async def test_a_page_does_not_count_while_the_memory_is_swapped(keeping: Keeping, office: Office) -> None:
+    keeping.follow()
+    reading: list[asyncio.Task[None]] = []
+    remembered = asyncio.Event()
+
+    async def page_reached(name: str) -> None:
+        if name == "remembered":
+            remembered.set()
+
+    office.reached = page_reached
+
+    async def reached(name: str) -> None:
+        if name == "rebuild_swapping":
+            reading.append(asyncio.create_task(read(office, first=300)))
+            await asyncio.wait_for(remembered.wait(), 60)
+
+    await keeping.rebuild(reached)
+    await asyncio.wait_for(reading[0], 60)
+    assert (await keeping.verified()).verified
+    assert len(await keeping.rows()) == 24
+
+
+async def test_mail_that_moved_meanwhile_lies_where_it_lies(keeping: Keeping, office: Office, world: World) -> None:
+    async def reached(name: str) -> None:
+        if name == "rebuild_built":
+            world.run("UPDATE message_places SET folder_id = 'moved' WHERE tenant_id = %(t)s", t=office.tenant)
+
+    await keeping.rebuild(reached)
+    assert (await keeping.verified()).verified
+    assert {frozenset({"moved"})} == {placed for _, placed in (await keeping.rows()).values()}
+
+
+async def test_the_rounds_of_making_up_end_in_the_swap(
+    keeping: Keeping, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where more changes in each round than is left to the swap."""
+    monkeypatch.setattr(rebuilding, "FEW", 0)
+    monkeypatch.setattr(rebuilding, "MOST_ROUNDS", 3)
+    keeping.follow()
+    rounds = []
+
+    async def reached(name: str) -> None:
+        if name == "rebuild_written" and len(rounds) < 8:
+            rounds.append(name)
+            await read(office, first=400 + 10 * len(rounds), count=1)
+
+    await keeping.rebuild(reached)
+    report = await keeping.verified()
+    assert (report.verified, report.compared) == (True, 28)
+
+
+async def test_a_rebuild_that_died_is_taken_up(keeping: Keeping, office: Office) -> None:
+    class DiedError(Exception):
+        pass
+
+    written = []
+
+    async def dies(name: str) -> None:
+        written.append(name)
+        if written.count("rebuild_written") == 2:
+            raise DiedError
+
+    with pytest.raises(DiedError):
+        await keeping.rebuild(dies)
+    assert (await keeping.verified()).verified, "the old one is in use"
+    embedded = keeping.embedder.embedded
+    await read(office, first=500)
+    made = await keeping.rebuild()
+    assert made.resumed >= 6
+    assert keeping.embedder.embedded - embedded <= 24 - made.resumed
+    report = await keeping.verified()
+    assert (report.verified, report.compared) == (True, 24)
+    assert folders(office) == {"passages.lance", made.dataset}
+
+
+@pytest.mark.parametrize("damage", ["embedder", "files", "restored"])
+async def test_what_is_of_no_use_any_more_is_dropped(
+    keeping: Keeping, office: Office, world: World, damage: str
+) -> None:
+    class DiedError(Exception):
+        pass
+
+    async def dies(name: str) -> None:
+        if name == "rebuild_built":
+            raise DiedError
+
+    half = Keeping(office, HashEmbedder(dim=48)) if damage == "embedder" else keeping
+    with pytest.raises(DiedError):
+        await half.rebuild(dies)
+    [begun] = folders(office) - {"passages.lance"}
+    if damage == "files":
+        shutil.rmtree(office.memory / str(office.tenant) / begun / "passages.lance" / "_versions")
+    if damage == "restored":
+        world.run("UPDATE memory_datasets SET mark = mark + 1000000 WHERE tenant_id = %(t)s", t=office.tenant)
+    made = await keeping.rebuild()
+    assert made.resumed == 0
+    assert folders(office) == {"passages.lance", made.dataset}
+    assert (await keeping.verified()).verified
+
+
+async def test_of_two_rebuilds_at_once_one_says_that_the_other_was_quicker(keeping: Keeping, office: Office) -> None:
+    done = await asyncio.gather(keeping.rebuild(), keeping.rebuild(), return_exceptions=True)
+    refused = [each for each in done if isinstance(each, RefusedError)]
+    assert [each.code for each in refused] == ["rebuild_superseded"]
+    assert (await keeping.verified()).verified
+    assert folders(office) == {"passages.lance", (await keeping.datasets.in_use()).dataset}
+
+
+async def test_a_replaced_dataset_goes_when_nobody_can_have_it_open(
+    keeping: Keeping, office: Office, world: World
+) -> None:
+    first = await keeping.rebuild()
+    second = await keeping.rebuild()
+    assert folders(office) == {"passages.lance", first.dataset, second.dataset}
+    world.run(
+        "UPDATE memory_datasets SET retired_at = retired_at - interval '2 hours' WHERE tenant_id = %(t)s",
+        t=office.tenant,
+    )
+    third = await keeping.rebuild()
+    assert folders(office) == {second.dataset, third.dataset}
+    assert (await keeping.verified()).verified
