@@ -61,8 +61,8 @@ BEGIN
     IF NEW.has_more AND NOT OLD.has_more THEN
         PERFORM torture_note('a window that was read to its end has more again');
     END IF;
-    IF OLD.state = 'done' AND NEW.state <> 'done' THEN
-        PERFORM torture_note(format('a chunk that was done is %s', NEW.state));
+    IF OLD.state = 'done' AND NEW IS DISTINCT FROM OLD THEN
+        PERFORM torture_note(format('a chunk that was done was changed (%s)', NEW.state));
     END IF;
     RETURN NULL;
 END $$;

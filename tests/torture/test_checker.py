@@ -58,7 +58,7 @@ WHILE_RUNNING = {
     "UPDATE historical_sync_jobs SET status = 'paused'": "a completed job is paused",
     "UPDATE sync_chunks SET fence = fence - 1": "a fence went from",
     "UPDATE sync_chunks SET has_more = true": "has more again",
-    "UPDATE sync_chunks SET state = 'quarantined'": "a chunk that was done is quarantined",
+    "UPDATE sync_chunks SET state = 'quarantined'": "a chunk that was done was changed (quarantined)",
     "UPDATE sync_chunks SET position = '{\"at\": \"2099\"}' WHERE position ? 'at'": "a position went from",
     "UPDATE sync_chunks SET state = 'leased', worker = 'w', lease_until = '-infinity'": "a healthy worker",
 }
