@@ -9,6 +9,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
+import structlog
+
 from atom_backfill.app.core import App
 from atom_backfill.app.reading import read_items
 from atom_backfill.app.runtime import settle_in
@@ -26,6 +28,7 @@ from atom_backfill.jobs.worker import Worker, WorkerOptions
 from atom_backfill.mail.door import Limits
 from atom_backfill.memory.allocator import give_back
 from atom_backfill.memory.upkeep import upkeep
+from atom_backfill.metrics import Metrics
 from atom_backfill.sandbox.process import Sandbox, SandboxLimits
 from atom_backfill.sources.ports import RawItem
 
@@ -57,7 +60,8 @@ async def run_worker(app: App, stop: asyncio.Event, options: WorkerOptions) -> N
         lanes = tuple(lane for lane in options.lanes if lane in handlers)
         options = replace(options, lanes=lanes, grace_s=min(options.grace_s, PAGE_S))
         worker = Worker(store, handlers, heartbeat, wake, outside.clock, outside.rng, options)
-        reaping = reaper(store)
+        metrics = Metrics()
+        reaping = reaper(store, metrics)
 
         def duties() -> list[Duty]:
             return [reaping, *(_upkeep(app, tenant) for tenant in app.memories.opened())]
@@ -71,6 +75,7 @@ async def run_worker(app: App, stop: asyncio.Event, options: WorkerOptions) -> N
         finally:
             await _end(others)
             await sandbox.aclose()
+            structlog.get_logger().info("totals", worker=options.name, **metrics.totals())
 
 
 async def _parts(app: App, sandbox: Sandbox) -> Parts:

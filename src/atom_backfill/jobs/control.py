@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from atom_backfill.jobs.job import ChunkId, ChunkPlan, JobId, JobPlan, Lane, TenantId
@@ -31,6 +31,13 @@ class ControlStore(Protocol):
 
     async def requeue(self, tenant: TenantId, job: JobId, chunk: ChunkPlan, failures: Sequence[UUID]) -> None:
         """Try again what was quarantined, items and chunks by their ids: all of it when `failures` is empty."""
+        ...
+
+    async def add(self, tenant: TenantId, job: JobId, chunk: ChunkPlan, position: Mapping[str, Any]) -> None:
+        """Add a chunk that begins at this position to a completed job, which stays completed meanwhile.
+
+        RefusedError names what the job does otherwise.
+        """
         ...
 
 
@@ -62,3 +69,9 @@ class Control:
         """Try again what was quarantined; a completed job stays completed meanwhile."""
         chunk = ChunkPlan(ChunkId(self._new_id()), "retry", FIRST_STAGE, 0)
         await self._store.requeue(self._tenant, job, chunk, failures)
+
+    async def fetch(self, job: JobId, position: Mapping[str, Any]) -> ChunkId:
+        """Read what a completed job has missed, as the handler's position says; returns the chunk that does it."""
+        chunk = ChunkPlan(ChunkId(self._new_id()), "retry", FIRST_STAGE, 0)
+        await self._store.add(self._tenant, job, chunk, position)
+        return chunk.chunk_id

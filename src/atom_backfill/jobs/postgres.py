@@ -180,11 +180,20 @@ class PostgresControl:
             after(Operation.RETRY, JobStatus(row["status"]))
             named = list(failures) or None
             await tx.execute(SQL["reopen_chunks"], {**keys, "chunks": named})
-            await insert_chunk(tx, tenant, job, row["account_id"], chunk)
             position = {"failures": [str(failure) for failure in failures]}
-            await tx.execute(SQL["set_position"], {**keys, "chunk": chunk.chunk_id, "position": Jsonb(position)})
-            await tx.execute(SQL["open_turn"], keys)
-            await tx.execute(SQL["notify_work"], keys)
+            await _add_chunk(tx, keys, row["account_id"], chunk, position)
+
+    async def add(self, tenant: TenantId, job: JobId, chunk: ChunkPlan, position: Mapping[str, Any]) -> None:
+        """Add a chunk to a completed job. RefusedError names what the job does otherwise."""
+        async with self._database.transaction(Work(tenant)) as tx:
+            keys = {"tenant": tenant, "job": job, "lane": Lane.INGEST}
+            row = await _locked(tx, keys)
+            status = JobStatus(row["status"])
+            if after(Operation.RETRY, status) is not JobStatus.COMPLETED:
+                raise RefusedError(
+                    "job_active", f"Job {job} of this account is {status}: let it finish, it may read what is missing."
+                )
+            await _add_chunk(tx, keys, row["account_id"], chunk, position)
 
 
 class PostgresDuties:
@@ -322,6 +331,16 @@ async def _locked(tx: Transaction, keys: Mapping[str, Any]) -> Mapping[str, Any]
     if row is None:
         raise NotFoundError("no_such_job", "There is no such job; `atom-backfill jobs` lists them.")
     return row
+
+
+async def _add_chunk(
+    tx: Transaction, keys: Mapping[str, Any], account: AccountId, chunk: ChunkPlan, position: Mapping[str, Any]
+) -> None:
+    """Add a chunk that begins at a position, and let claims see its job."""
+    await insert_chunk(tx, keys["tenant"], keys["job"], account, chunk)
+    await tx.execute(SQL["set_position"], {**keys, "chunk": chunk.chunk_id, "position": Jsonb(dict(position))})
+    await tx.execute(SQL["open_turn"], keys)
+    await tx.execute(SQL["notify_work"], keys)
 
 
 async def _move(tx: Transaction, keys: Mapping[str, Any], status: JobStatus, operation: Operation) -> None:

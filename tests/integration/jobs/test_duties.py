@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from atom_backfill.errors import RetryLaterError
 from atom_backfill.jobs.duties import DUTY_LEASE_S, LOOK_EVERY_S, Duty, do_duties, reaper
 from atom_backfill.jobs.postgres import PostgresDuties
+from atom_backfill.metrics import Metrics
 from fakes.clock import FakeClock
 from worlds import World
 
@@ -114,9 +115,11 @@ async def test_a_duty_that_is_lost_is_stopped(world: World) -> None:
 async def test_the_reaper_tells_of_what_it_rescues(world: World) -> None:
     lease = await world.lease()
     world.lapse(lease)
+    metrics = Metrics()
     with capture_logs() as logs:
-        await reaper(world.store).action()
-        await reaper(world.store).action()
+        await reaper(world.store, metrics).action()
+        await reaper(world.store, metrics).action()
+    assert metrics.totals() == {"atom_rescues_total.lease_lapsed": 1}
     (event,) = [event for event in logs if event["event"] == "lease rescued"]
     assert (event["reason"], event["chunk"], event["worker"]) == ("lease_lapsed", str(lease.chunk_id), "w-1")
     assert event["lapsed_s"] >= 1.0
