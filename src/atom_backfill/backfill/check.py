@@ -23,6 +23,8 @@ from atom_backfill.mail.message import FolderId, SourceId
 from atom_backfill.sources.ports import MailSource, Place, RawItem, Unreadable, Window
 
 PLACES_A_PAGE = 500
+PLACES = "places"
+"""Of a position: [source id, folder, date] of each item to be read."""
 _SINGLY_AT_ONCE = 4
 _EARLIEST = datetime(1601, 1, 1, tzinfo=UTC)
 _DATED_DONE = {"undated": True}
@@ -46,8 +48,13 @@ async def run_check(lease: Lease, watch: Watch, parts: Parts) -> Outcome:
 
 
 async def run_retry(lease: Lease, watch: Watch, parts: Parts) -> Outcome:
-    """Read quarantined items again, one by one; what is gone from the mailbox stays listed, with that for a reason."""
+    """Read quarantined items again, one by one; what is gone from the mailbox stays listed, with that for a reason.
+
+    Or read what a balance has found to be missing, where the chunk names places; what is gone by now is not missing.
+    """
     check = await _opened(lease, watch, parts)
+    if named_places := check.work.position.get(PLACES):
+        return await check.fetch_places(places_from(named_places))
     named = [UUID(failure) for failure in check.work.position.get("failures", ())]
     waiting = await parts.ledger.failures(lease, named or None)
     places = [Place(SourceId(source_id), folder or FolderId(""), date) for source_id, folder, date in waiting]
@@ -56,6 +63,19 @@ async def run_retry(lease: Lease, watch: Watch, parts: Parts) -> Outcome:
         if watch.stopping:
             return Yielded()
     return Done()
+
+
+def position_of(places: Sequence[Place]) -> dict[str, Any]:
+    """Return the position of a `retry` chunk that reads these places."""
+    return {PLACES: [[p.source_id, p.folder_id, p.received_at and p.received_at.isoformat()] for p in places]}
+
+
+def places_from(named: Sequence[Sequence[Any]]) -> list[Place]:
+    """Return the places that a position names."""
+    return [
+        Place(SourceId(source_id), FolderId(folder), datetime.fromisoformat(date) if date else None)
+        for source_id, folder, date in named
+    ]
 
 
 async def _opened(lease: Lease, watch: Watch, parts: Parts) -> _Check:
@@ -90,6 +110,16 @@ class _Check:
             if self.watch.stopping:
                 return False
         return True
+
+    async def fetch_places(self, places: Sequence[Place]) -> Outcome:
+        """Read those places whose items the record and the failures still lack."""
+        for batch in _batches(places, self.work.chunk_size):
+            wanted = [(place.source_id, "") for place in batch]
+            known = await self.parts.ledger.settled(self.lease, wanted, again=False)
+            await self.bring_in([place for place in batch if place.source_id not in known], self.work.position)
+            if self.watch.stopping:
+                return Yielded()
+        return Done()
 
     async def bring_in(
         self,

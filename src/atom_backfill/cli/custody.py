@@ -12,14 +12,16 @@ from atom_backfill.cli.session import connected, patient_source, with_tenancy
 
 if TYPE_CHECKING:
     from atom_backfill.app.core import Tenancy
+    from atom_backfill.app.ledger import Fetching
 
 Document = dict[str, Any]
 
 
-@command("balance", "balance", "balance ines@lumen.example --json")
+@command("balance", "balance", "balance ines@lumen.example --json", "balance --fetch")
 @click.argument("account", required=False)
+@click.option("--fetch", is_flag=True, help="Read what is missing, and balance again.")
 @click.pass_obj
-def balance(call: Invocation, account: str | None) -> int:
+def balance(call: Invocation, account: str | None, fetch: bool) -> int:
     """Balance mailbox, record and memory, folder by folder.
 
     What is stored, failed, or was left out on purpose, and what is missing. The mailbox is walked by ids, not asked
@@ -27,10 +29,15 @@ def balance(call: Invocation, account: str | None) -> int:
     """
 
     async def run(tenancy: Tenancy) -> Document:
-        from atom_backfill.app.ledger import balance
+        from atom_backfill.app.ledger import Fetching, balance
         from atom_backfill.sources.accounts import find_account
 
         accounts = [await find_account(tenancy.accounts, account)] if account else await connected(tenancy)
+        fetching = Fetching(tenancy) if fetch else None
+        found = await balance(tenancy, accounts, lambda each: patient_source(tenancy, each), fetching)
+        if fetching is None or not fetching.places:
+            return found
+        await _read_now(call, tenancy, fetching)
         return await balance(tenancy, accounts, lambda each: patient_source(tenancy, each))
 
     ledger = with_tenancy(call, run)
@@ -38,6 +45,23 @@ def balance(call: Invocation, account: str | None) -> int:
     if not ledger["balanced"] and not call.json:
         _say_why(ledger)
     return 0 if ledger["balanced"] else 1
+
+
+async def _read_now(call: Invocation, tenancy: Tenancy, fetching: Fetching) -> None:
+    """Be a worker until what was missing is read."""
+    import asyncio
+
+    from atom_backfill.cli.signals import on_signals
+    from atom_backfill.cli.work import serve_while
+
+    if not call.json:
+        note(f"Reading {fetching.places:,} that are missing.")
+    waiting = asyncio.create_task(fetching.done())
+    with on_signals(waiting.cancel) as received:
+        await serve_while(tenancy.app, waiting, 4)
+    if received:
+        raise KeyboardInterrupt
+    waiting.result()
 
 
 @command("verify", "verify", "verify --repair", "verify --json")
@@ -139,7 +163,7 @@ def _say_why(ledger: Document) -> None:
     from atom_backfill.memory.upkeep import loss
 
     if any(folder["difference"] for folder in ledger["folders"]):
-        note("Something is unaccounted for: is a job at work (`jobs`)? Else `start ACCOUNT` reads what is missing.")
+        note("Something is unaccounted for: is a job at work (`jobs`)? Else `balance --fetch` reads what is missing.")
     if missing := ledger["memory"]["missing"]:
         note(loss(missing, "passages"))
 

@@ -115,13 +115,13 @@ async def work_on(call: Invocation, tenancy: Tenancy, job: JobId, concurrency: i
             return found
         following = asyncio.create_task(follow(lambda: tenancy.jobs.job(job), screen, tenancy.app.outside.clock))
         with on_signals(following.cancel) as received:
-            await _serve_while(tenancy.app, following, concurrency)
+            await serve_while(tenancy.app, following, concurrency)
     if received:
         raise KeyboardInterrupt
     return following.result()
 
 
-async def _serve_while(app: App, following: asyncio.Task[Any], concurrency: int) -> None:
+async def serve_while(app: App, following: asyncio.Task[Any], concurrency: int) -> None:
     """Be a worker while a task runs; then drain."""
     import asyncio
 

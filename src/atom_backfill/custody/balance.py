@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -72,8 +72,21 @@ class BalanceRecord(Protocol):
         ...
 
 
-async def balance_account(source: MailSource, record: BalanceRecord, account: AccountId) -> list[Line]:
-    """Walk every folder but saved searches, hidden and excluded ones included. Raises what the source raises."""
+Missing = Callable[[Sequence[Place]], Awaitable[None]]
+"""Told of places that nothing explains, as the walk meets them."""
+
+
+async def nobody(places: Sequence[Place]) -> None:
+    """Leave it at counting."""
+
+
+async def balance_account(
+    source: MailSource, record: BalanceRecord, account: AccountId, missing: Missing = nobody
+) -> list[Line]:
+    """Walk every folder but saved searches, hidden and excluded ones included; `missing` is told what nothing explains.
+
+    Raises what the source raises.
+    """
     shown = [folder for folder in await source.folders() if not folder.search]
     folders = sorted(shown, key=lambda folder: folder.path.casefold())
     ranges = await record.ranges(account)
@@ -82,7 +95,7 @@ async def balance_account(source: MailSource, record: BalanceRecord, account: Ac
     async def line(folder: Folder) -> Line:
         rules = _Rules(folder, tuple(each for each in ranges if folder in chosen(folders, each.folders)), bool(ranges))
         async with room:
-            return await _balance_folder(source, record, account, rules)
+            return await _balance_folder(source, record, account, rules, missing)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -112,12 +125,15 @@ class _Rules:
         return "after_backfill" if date >= max(each.end for each in self.ranges) else "out_of_range"
 
 
-async def _balance_folder(source: MailSource, record: BalanceRecord, account: AccountId, rules: _Rules) -> Line:
+async def _balance_folder(
+    source: MailSource, record: BalanceRecord, account: AccountId, rules: _Rules, missing: Missing
+) -> Line:
     counts: Counter[str] = Counter()
     excluded: Counter[str] = Counter()
     async for places in _walk(source, rules.folder):
         settled = await record.settled(account, {place.source_id for place in places})
         counts["at_source"] += len(places)
+        unexplained: list[Place] = []
         for place in places:
             known = place.source_id in settled.stored or place.source_id in settled.failed
             if place.duplicate and known:
@@ -128,6 +144,10 @@ async def _balance_folder(source: MailSource, record: BalanceRecord, account: Ac
                 counts["failed"] += 1
             elif reason := rules.reason(place):
                 excluded[reason] += 1
+            else:
+                unexplained.append(place)
+        if unexplained:
+            await missing(unexplained)
     every_reason = {reason: excluded[reason] for reason in REASONS}
     return Line(rules.folder.path, counts["at_source"], counts["stored"], counts["failed"], every_reason)
 

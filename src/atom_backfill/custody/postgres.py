@@ -10,7 +10,7 @@ from atom_backfill.custody.recorded import Recorded
 from atom_backfill.custody.verify import Owed
 from atom_backfill.db.named_sql import load_queries
 from atom_backfill.db.pool import Database, Work
-from atom_backfill.jobs.job import AccountId, TenantId
+from atom_backfill.jobs.job import AccountId, ChunkId, JobId, TenantId
 
 SQL = load_queries(__package__)
 _BEFORE_ALL = UUID(int=0)
@@ -37,6 +37,17 @@ class PostgresBalance:
         async with self._database.transaction(Work(self._tenant)) as tx:
             rows = await tx.fetch_all(SQL["read_ranges"], {"tenant": self._tenant, "account": account})
         return [JobRange(row["start"], row["end"], tuple(row["folders"])) for row in rows]
+
+    async def latest_job(self, account: AccountId) -> JobId | None:
+        """Return the account's latest job."""
+        async with self._database.transaction(Work(self._tenant)) as tx:
+            row = await tx.fetch_one(SQL["find_latest_job"], {"tenant": self._tenant, "account": account})
+        return JobId(row["id"]) if row else None
+
+    async def unfinished(self, chunks: Sequence[ChunkId]) -> int:
+        """Count those of some chunks that a worker has or may claim."""
+        async with self._database.transaction(Work(self._tenant)) as tx:
+            return int(await tx.fetch_value(SQL["count_unfinished"], {"tenant": self._tenant, "chunks": list(chunks)}))
 
     async def count_messages(self) -> tuple[int, int]:
         """Count the tenant's messages, and the passages that the memory must have of them."""

@@ -65,3 +65,14 @@ ORDER BY id LIMIT %(limit)s;
 -- name: count_recorded
 -- How many messages there are, of one account or of all.
 SELECT count(*) FROM messages WHERE tenant_id = %(tenant)s AND (%(account)s::uuid IS NULL OR account_id = %(account)s);
+
+-- name: find_latest_job
+-- To which what was missing is added.
+SELECT id FROM historical_sync_jobs
+WHERE tenant_id = %(tenant)s AND account_id = %(account)s ORDER BY created_at DESC, id LIMIT 1;
+
+-- name: count_unfinished
+-- Of these chunks, those that a worker has or may claim; a job that failed meanwhile has none of these.
+SELECT count(*) FROM sync_chunks chunk
+WHERE chunk.tenant_id = %(tenant)s AND chunk.id = ANY(%(chunks)s) AND chunk.state IN ('ready', 'leased')
+  AND EXISTS (SELECT FROM job_turns turn WHERE turn.tenant_id = chunk.tenant_id AND turn.job_id = chunk.job_id);

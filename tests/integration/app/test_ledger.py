@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -14,8 +15,9 @@ import pytest
 
 from atom_backfill.app.checks import Check, examine
 from atom_backfill.app.core import Tenancy
-from atom_backfill.app.ledger import balance
+from atom_backfill.app.ledger import Fetching, balance
 from atom_backfill.app.outside import Outside
+from atom_backfill.errors import RefusedError
 from atom_backfill.jobs.job import AccountId
 from atom_backfill.search.query import Question
 from atom_backfill.sources.accounts import MBOX, Account, Connection
@@ -47,11 +49,11 @@ def reading(opened: Opened, tmp_path: Path) -> Reading:
     return another
 
 
-async def ledger(office: Office, tenancy: Tenancy) -> dict[str, Any]:
+async def ledger(office: Office, tenancy: Tenancy, fetch: Fetching | None = None) -> dict[str, Any]:
     async def opened(_: Account) -> MailSource:
         return office.source
 
-    return await balance(tenancy, await tenancy.accounts.list(), opened)
+    return await balance(tenancy, await tenancy.accounts.list(), opened, fetch)
 
 
 async def found(tenancy: Tenancy, text: str = "harbour") -> dict[str, Any]:
@@ -154,3 +156,55 @@ async def test_what_another_account_has_lost_does_not_count_where_one_is_asked_f
             other: (False, 1),
             None: (False, 1),
         }
+
+
+@pytest.mark.parametrize("at_once", [2, 200])
+async def test_what_is_missing_is_fetched_as_chunks_of_the_latest_job(
+    reading: Reading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """Mail that was put into the mailbox with an old date after the job had walked it."""
+    monkeypatch.setattr("atom_backfill.app.ledger.PLACES_A_CHUNK", at_once)
+    async with reading() as (office, tenancy):
+        job = await office.start()
+        await office.work()
+        write_mails(tmp_path / "mail", some_mails(5, first=40))
+        fetching = Fetching(tenancy)
+        short = await ledger(office, tenancy, fetching)
+        assert (short["balanced"], fetching.places) == (False, 5)
+        assert sum(folder["difference"] for folder in short["folders"]) == 5
+        waiting = asyncio.create_task(fetching.done())
+        await office.work()
+        await asyncio.wait_for(waiting, 30)
+        whole = await ledger(office, tenancy)
+        assert whole["balanced"]
+        assert whole["memory"]["with_passages"] == len(MAILS) + 5
+        after = await tenancy.jobs.job(job)
+        assert (after["status"], after["records_processed"], after["failures"]) == ("completed", len(MAILS) + 5, 0)
+        assert after["ingest"]["messages_done"] == len(MAILS) + 5
+
+
+async def test_what_has_left_the_mailbox_before_it_is_fetched_is_not_missing(reading: Reading, tmp_path: Path) -> None:
+    async with reading() as (office, tenancy):
+        job = await office.start()
+        await office.work()
+        write_mails(tmp_path / "late", some_mails(1, first=40))
+        shutil.copytree(tmp_path / "late", tmp_path / "mail", dirs_exist_ok=True)
+        fetching = Fetching(tenancy)
+        await ledger(office, tenancy, fetching)
+        for path in (tmp_path / "late").rglob("*.eml"):
+            (tmp_path / "mail" / path.relative_to(tmp_path / "late")).unlink()
+        await office.work()
+        await fetching.done()
+        assert (await ledger(office, tenancy))["balanced"]
+        assert (await tenancy.jobs.job(job))["failures"] == 0
+
+
+async def test_nothing_is_fetched_beside_a_job_that_may_read_it(reading: Reading) -> None:
+    async with reading() as (office, tenancy):
+        job = await office.start()
+        for refused, change in (("let it finish", tenancy.control.pause), ("`resume`", tenancy.control.cancel)):
+            with pytest.raises(RefusedError, match=refused):
+                await ledger(office, tenancy, Fetching(tenancy))
+            await change(job)
+        with pytest.raises(RefusedError, match="`start`"):
+            await ledger(office, tenancy, Fetching(tenancy))

@@ -1,0 +1,57 @@
+"""verify, rebuild and balance --fetch as a person types them, on local mail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import lancedb
+import pytest
+
+from e2e.product import Product, a_product
+from mainjob import some_mails, write_mails
+
+
+@pytest.fixture
+def product(tmp_path: Path) -> Iterator[Product]:
+    write_mails(tmp_path / "mail", some_mails(12))
+    with a_product(tmp_path / "home") as product:
+        product.run("connect", "mbox", str(tmp_path / "mail"), "--address", "ines@lumen.example")
+        product.backfill("ines@lumen.example")
+        yield product
+
+
+def test_a_memory_is_checked_mended_and_made_anew(product: Product, tmp_path: Path) -> None:
+    whole = product.json("verify")
+    assert (whole["verified"], whole["compared"], whole["differences"], whole["repaired"]) == (True, 12, [], 0)
+    [folder] = (tmp_path / "home" / "memory").iterdir()
+    rows = lancedb.connect(folder).open_table("passages")
+    [lost, odd, *_] = sorted(row["id"] for row in rows.search().select(["id"]).limit(None).to_list())
+    rows.delete(f"id = '{lost}'")
+    rows.update(where=f"id = '{odd}'", values={"text": "something else"})
+    short = product.json("verify", status=1)
+    assert {(each["kind"], each["passage_id"]) for each in short["differences"]} == {
+        ("missing", lost),
+        ("differs", odd),
+    }
+    assert "1 missing, 1 that differ" in product.run("verify", status=1).out
+    assert product.json("verify", "--repair")["repaired"] == 2
+    before = product.json("search", "harbour")["results"]
+
+    assert "12 of 12 messages" in product.run("rebuild").err
+    made = product.run("rebuild", "--json")
+    assert (json.loads(made.out)["messages"], made.err) == (12, "")
+    assert product.json("verify")["verified"]
+    assert [each["message_id"] for each in product.json("search", "harbour")["results"]] == [
+        each["message_id"] for each in before
+    ]
+    assert product.json("rebuild", "--account", "ines@lumen.example")["messages"] == 12
+    assert product.json("verify")["verified"]
+
+    write_mails(tmp_path / "mail", some_mails(3, first=30))
+    assert not product.json("balance", status=1)["balanced"]
+    fetched = product.run("balance", "--fetch")
+    assert "3 that are missing" in fetched.err
+    assert "It balances." in fetched.out
+    assert product.json("verify")["compared"] == 15
