@@ -28,7 +28,13 @@ RESCUES = Counter(
     about="Chunks that were made ready again, since whoever had them died, was stopped, or lost the database.",
     labels={"reason": ("lease_lapsed",)},
 )
-COUNTERS = (RESCUES,)
+SWEPT = Counter(
+    "atom_swept_total",
+    "findings",
+    "What sweepers found and repaired: passages missing or foreign, counters that were wrong, jobs that were stuck.",
+    {"kind": ("missing", "foreign", "differs", "counters", "stuck")},
+)
+COUNTERS = (RESCUES, SWEPT)
 
 
 class Metrics:

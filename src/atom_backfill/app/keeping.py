@@ -7,26 +7,76 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from atom_backfill.app.core import Tenancy
+import structlog
+
+from atom_backfill.app.core import App, Tenancy
 from atom_backfill.custody import rebuild as rebuilding
-from atom_backfill.custody.postgres import PostgresRecord
-from atom_backfill.custody.verify import Report, Tools, remake
+from atom_backfill.custody.postgres import PostgresCounters, PostgresRecord
+from atom_backfill.custody.verify import Report, Tools, remake, sweep
 from atom_backfill.custody.verify import verify as compare
-from atom_backfill.jobs.job import AccountId
+from atom_backfill.jobs.duties import Duty
+from atom_backfill.jobs.job import AccountId, TenantId
+from atom_backfill.jobs.postgres import PostgresControl
 from atom_backfill.mail.clean import CLEANER
 from atom_backfill.memory.rows import naming
+from atom_backfill.metrics import SWEPT, Metrics
 
 Progress = Callable[[int, int], None]
 """Told how many messages are done, and of how many."""
 REMADE_AT_ONCE = 100
+SWEEP_JOBS_EVERY_S = 3600.0
+SWEEP_MEMORY_EVERY_S = 6 * 3600.0
+"""Reading the ids of 50,000 rows takes seconds; and in a correct system only crashes leave anything to be found."""
 
 
 async def verify(tenancy: Tenancy, *, repair: bool) -> dict[str, Any]:
-    """Compare a tenant's memory with its record, mend it if asked to, and return what scripts read."""
+    """Compare a tenant's memory with its record, and return what scripts read.
+
+    If asked to, mend it, and do at once what sweepers do now and then.
+    """
     app = tenancy.app
     index = await app.memories.index(tenancy.id)
     tools = await tools_of(tenancy) if repair else None
-    return report_document(await compare(index, PostgresRecord(app.database, tenancy.id), tools))
+    document = report_document(await compare(index, PostgresRecord(app.database, tenancy.id), tools))
+    if repair:
+        document["swept"] = await sweep_jobs(app, tenancy.id)
+        await rebuilding.drop_retired(app.memories.pointer(tenancy.id), partial(app.memories.drop, tenancy.id))
+    return document
+
+
+async def sweep_jobs(app: App, tenant: TenantId) -> dict[str, int]:
+    """Mend a tenant's counters and set its stuck jobs going; returns how many there were of each."""
+    counters = await PostgresCounters(app.database, tenant).mend()
+    return {"counters": counters, "stuck": await PostgresControl(app.database).sweep(tenant)}
+
+
+async def sweep_memory(app: App, tenant: TenantId) -> dict[str, int]:
+    """Mend a tenant's memory as far as ids show, and drop replaced datasets; returns how many rows of each kind."""
+    memories = app.memories
+    tools = Tools(await memories.embedder(), memories.pointer(tenant).end_epoch)
+    report = await sweep(await memories.index(tenant), PostgresRecord(app.database, tenant), tools)
+    await rebuilding.drop_retired(memories.pointer(tenant), partial(memories.drop, tenant))
+    return {kind: report.counts[kind] for kind in ("missing", "foreign", "differs")}
+
+
+def sweepers(app: App, metrics: Metrics) -> list[Duty]:
+    """Return the sweepers: of all tenants' jobs, and of each memory that this process has open."""
+
+    async def jobs() -> None:
+        for tenant in await app.tenants.list():
+            told(TenantId(tenant.id), await sweep_jobs(app, TenantId(tenant.id)))
+
+    async def memory(tenant: TenantId) -> None:
+        told(tenant, await sweep_memory(app, tenant))
+
+    def told(tenant: TenantId, found: dict[str, int]) -> None:
+        for kind, count in found.items():
+            metrics.count(SWEPT, count, kind=kind)
+        if any(found.values()):
+            structlog.get_logger().warning("swept", tenant=str(tenant), **found)
+
+    memories = [Duty(f"sweep:{each}", SWEEP_MEMORY_EVERY_S, partial(memory, each)) for each in app.memories.opened()]
+    return [Duty("sweep", SWEEP_JOBS_EVERY_S, jobs), *memories]
 
 
 async def rebuild(tenancy: Tenancy, progress: Progress) -> dict[str, Any]:

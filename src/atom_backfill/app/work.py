@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from atom_backfill.app.core import App
+from atom_backfill.app.keeping import sweepers
 from atom_backfill.app.reading import read_items
 from atom_backfill.app.runtime import settle_in
 from atom_backfill.backfill.handler import ingest_handler
@@ -64,7 +65,8 @@ async def run_worker(app: App, stop: asyncio.Event, options: WorkerOptions) -> N
         reaping = reaper(store, metrics)
 
         def duties() -> list[Duty]:
-            return [reaping, *(_upkeep(app, tenant) for tenant in app.memories.opened())]
+            upkeeps = [_upkeep(app, tenant) for tenant in app.memories.opened()]
+            return [reaping, *upkeeps, *sweepers(app, metrics)]
 
         others = (
             asyncio.create_task(_listen(app, wake, heartbeat)),

@@ -100,3 +100,24 @@ class PostgresRecord:
     async def generations(self, ids: Sequence[UUID]) -> Mapping[UUID, str]:
         """Return the current generation of messages; those that the record does not know are left out."""
         return await PostgresBalance(self._database, self._tenant).generations(ids)
+
+
+class PostgresCounters:
+    """One tenant's counters, which equal counts over the tables at every commit."""
+
+    def __init__(self, database: Database, tenant: TenantId) -> None:
+        self._database = database
+        self._tenant = tenant
+
+    async def mend(self) -> int:
+        """Count anew where a counter is another than the tables say; returns of how many jobs."""
+        keys = {"tenant": self._tenant}
+        async with self._database.transaction(Work(self._tenant), statement_timeout_s=CHANGED_S) as tx:
+            wrong = await tx.fetch_all(SQL["find_miscounted"], keys)
+        mended = 0
+        for row in wrong:
+            job = {"account": row["account_id"], "job": row["id"]}
+            async with self._database.transaction(Work(self._tenant), statement_timeout_s=CHANGED_S) as tx:
+                await tx.fetch_one(SQL["lock_record"], job)
+                mended += await tx.execute(SQL["count_anew"], keys | job)
+        return mended

@@ -190,10 +190,18 @@ class PostgresControl:
             row = await _locked(tx, keys)
             status = JobStatus(row["status"])
             if after(Operation.RETRY, status) is not JobStatus.COMPLETED:
-                raise RefusedError(
-                    "job_active", f"Job {job} of this account is {status}: let it finish, it may read what is missing."
-                )
+                raise RefusedError("job_active", f"Job {job} is {status}: let it finish, it may read what is missing.")
             await _add_chunk(tx, keys, row["account_id"], chunk, position)
+
+    async def sweep(self, tenant: TenantId) -> int:
+        """Conclude jobs at work that have no chunk left, and let claims see those that have; returns how many."""
+        async with self._database.transaction(Work(tenant)) as tx:
+            stuck = await tx.fetch_all(SQL["find_stuck"], {"tenant": tenant})
+            for keys in ({"tenant": tenant, "job": row["id"], "lane": Lane.INGEST} for row in stuck):
+                await tx.execute(SQL["open_turn"], keys)
+                await _conclude(tx, keys)
+                await tx.execute(SQL["notify_work"], keys)
+        return len(stuck)
 
 
 class PostgresDuties:

@@ -317,3 +317,20 @@ RETURNING fence;
 -- name: set_position
 -- What a retry is about.
 UPDATE sync_chunks SET position = %(position)s WHERE tenant_id = %(tenant)s AND id = %(chunk)s;
+
+-- name: find_stuck
+-- Jobs at work without a chunk that is left to do, and jobs with one that no claim would look at. There are none, unless
+-- somebody has changed rows by hand, or there is a mistake.
+SELECT job.id
+FROM historical_sync_jobs job JOIN accounts account ON account.tenant_id = job.tenant_id AND account.id = job.account_id
+CROSS JOIN LATERAL (
+    SELECT EXISTS (SELECT FROM sync_chunks chunk WHERE chunk.tenant_id = job.tenant_id AND chunk.job_id = job.id
+                   AND chunk.lane = 'ingest' AND chunk.state IN ('ready', 'leased')) AS unfinished,
+           EXISTS (SELECT FROM job_turns turn WHERE turn.tenant_id = job.tenant_id AND turn.job_id = job.id
+                   AND turn.lane = 'ingest') AS turn
+) has
+WHERE job.tenant_id = %(tenant)s AND account.status = 'connected'
+  AND (job.status IN ('pending', 'running') AND NOT has.unfinished
+       OR job.status IN ('pending', 'running', 'completed') AND has.unfinished AND NOT has.turn)
+ORDER BY job.id
+FOR NO KEY UPDATE OF job SKIP LOCKED;
