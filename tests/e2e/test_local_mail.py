@@ -25,6 +25,11 @@ def test_init_makes_a_home_and_may_be_repeated(home: Home) -> None:
     assert stat.S_IMODE((home.path / "master.key").stat().st_mode) == 0o600
 
 
+def test_no_other_account_can_read_what_the_home_holds_of_the_mail(home: Home) -> None:
+    assert {"memory", "mbox-index", "database"} <= {each.name for each in home.path.iterdir()}
+    assert _readable_by_others(home.path) == []
+
+
 def test_the_job_is_shown_as_it_ended(home: Home) -> None:
     job = home.call("show", home.job, "--json").json
     assert job.keys() == JOB
@@ -229,3 +234,16 @@ def test_words_that_are_no_text_are_searched_all_the_same(home: Home) -> None:
         capture_output=True, text=True, env=environment(**home.settings), check=True,
     )  # fmt: skip
     assert json.loads(done.stdout)["results"]
+
+
+def _readable_by_others(folder: Path) -> list[Path]:
+    """Files that others may read, and folders that they may list, as far as they can get there."""
+    found = [folder] if folder.stat().st_mode & 0o044 else []
+    if not folder.stat().st_mode & 0o011:
+        return found
+    for path in folder.iterdir():
+        if path.is_dir():
+            found += [] if path.name.startswith("programs-") else _readable_by_others(path)
+        elif path.is_file() and path.stat().st_mode & 0o044:
+            found.append(path)
+    return found

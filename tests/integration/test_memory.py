@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -41,6 +43,22 @@ asyncio.run(write(sys.argv[1]))
 @pytest.fixture
 async def index(tmp_path: Path) -> AsyncIterator[LancePassages]:
     yield await open_index(str(tmp_path), TENANT, "hash/32", 32)
+
+
+@pytest.mark.parametrize("dataset", ["", "anew"])
+async def test_a_memory_is_closed_to_other_accounts_also_one_that_was_open_to_them(
+    tmp_path: Path, dataset: str
+) -> None:
+    memory, tenant = tmp_path / "memory", tmp_path / "memory" / str(TENANT)
+    before = os.umask(0o022)
+    try:
+        await open_index(str(memory), TENANT, "hash/32", 32, dataset=dataset)
+        assert [stat.S_IMODE(each.stat().st_mode) for each in (memory, tenant)] == [0o700, 0o700]
+        tenant.chmod(0o755)
+        await open_index(str(memory), TENANT, "hash/32", 32, dataset=dataset)
+        assert stat.S_IMODE(tenant.stat().st_mode) == 0o700
+    finally:
+        os.umask(before)
 
 
 async def test_three_processes_that_write_the_same_rows_leave_one_row_each(tmp_path: Path) -> None:
@@ -159,6 +177,11 @@ async def test_a_memory_whose_files_are_gone_is_said_to_be_lost(index: LancePass
         ("Unable to create dir: Permission denied (os error 13)", "memory_unwritable"),
         ("Read-only file system (os error 30)", "memory_unwritable"),
         ("Generic S3 error: error sending request for url", "memory_unreachable"),
+        (
+            "LanceError(IO): Generic S3 error: Failed to resolve region for bucket 'nobucket', x.rs",
+            "memory_unreachable",
+        ),
+        ("LanceError(IO): Generic S3 error: Bucket 'nobucket' not found, x.rs", "memory_refused"),
         ("RetryErrorImpl { inner: Status { status: 404, body: <Code>NoSuchBucket</Code> } }", "memory_refused"),
         ("RetryErrorImpl { inner: Status { status: 403, body: <Code>InvalidAccessKeyId</Code> } }", "memory_refused"),
     ],

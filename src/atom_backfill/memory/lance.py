@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from atom_backfill.memory.faults import is_conflict, translated
 from atom_backfill.memory.ports import Condition, Entry, Filter, Hit, Kept, PassageRow, Vectors
 from atom_backfill.memory.rows import PRINTED, WORDS, column_of, fingerprint
 from atom_backfill.memory.where import list_of, one_of, where
+from atom_backfill.private import make_private
 
 for _level in ("LANCEDB_LOG", "LANCE_LOG"):
     # Read once, at import; their plain lines would stand between the log's on stderr.
@@ -89,6 +91,7 @@ async def open_index(
             async with creation or nullcontext():
                 table = await _create(await _connect(folder, session), schema)
         else:
+            await asyncio.to_thread(make_private, Path(folder_of(uri, tenant_id)))
             table = await _open_local(folder, schema, session)
         found = await table.schema()
     _refuse_mismatch(found, embedder_identity, dim)
@@ -249,7 +252,7 @@ async def _open_local(folder: str, schema: pa.Schema, session: lancedb.Session |
 
     LanceDB's own creation is no help: of two at once the second overwrites what the first has written (0.40; seen).
     """
-    await asyncio.to_thread(os.makedirs, folder, exist_ok=True)
+    await asyncio.to_thread(make_private, Path(folder))
     if not await asyncio.to_thread(os.path.isdir, f"{folder}/{TABLE}.lance"):
         aside = await asyncio.to_thread(tempfile.mkdtemp, prefix=".new-", dir=folder)
         try:

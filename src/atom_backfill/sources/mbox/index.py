@@ -16,6 +16,7 @@ from typing import Any
 
 from atom_backfill.db.named_sql import load_queries
 from atom_backfill.errors import NeedsOperatorError, RetryLaterError
+from atom_backfill.private import make_private
 from atom_backfill.sources.ports import Window
 
 UNDATED = -(2**62)
@@ -130,7 +131,7 @@ class MailIndex:
             raise _unwritable(self.path) from error
 
     def _connect(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self.path.parent)
         db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             db.row_factory = sqlite3.Row
