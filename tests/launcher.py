@@ -1,4 +1,4 @@
-"""A worker process on local files that can be made to die, or to stop, at a named point.
+"""A worker process on local files that can be made to die, to stop, or to compute without a pause, at a named point.
 
 It is put together as the app does it, with the hash embedder and without the sandbox's child, so that it works quickly.
 Its libraries take two seconds to load, so one process loads them, and every line of orders on its input becomes a fork
@@ -31,7 +31,9 @@ class Orders:
     """What a worker is told.
 
     `die`: {point: n} kills it with SIGKILL when it reaches that point for the n-th time; `freeze` stops it there with
-    SIGSTOP. The points between two steps of a page are the product's; those of the engine are `WatchedStore`'s.
+    SIGSTOP. The points between two steps of a page are the product's; those of the engine are `WatchedStore`'s. `burn`
+    computes there without a pause until the file `enough` is in the home: in the event loop's thread, or `burn_in`
+    another.
     """
 
     url: str
@@ -41,6 +43,8 @@ class Orders:
     home: str
     die: dict[str, int] = field(default_factory=dict)
     freeze: dict[str, int] = field(default_factory=dict)
+    burn: dict[str, int] = field(default_factory=dict)
+    burn_in: str = "loop"
     lease_s: float = 20.0
     drain: bool = True
     concurrency: int = 4
@@ -58,13 +62,25 @@ class Points:
         self._reached = Counter[str]()
 
     async def reached(self, name: str) -> None:
-        """Die or stop here, if that is ordered."""
+        """Die, stop or compute here, if that is ordered."""
         self._reached[name] += 1
         if self._orders.die.get(name) == self._reached[name]:
             os.kill(os.getpid(), signal.SIGKILL)
         if self._orders.freeze.get(name) == self._reached[name]:
             print("frozen", flush=True)
             os.kill(os.getpid(), signal.SIGSTOP)
+        if self._orders.burn.get(name) == self._reached[name]:
+            print("burning", flush=True)
+            if self._orders.burn_in == "loop":
+                self._burn()
+            else:
+                await asyncio.to_thread(self._burn)
+
+    def _burn(self) -> None:
+        enough, number = Path(self._orders.home) / "enough", 1
+        while not enough.exists():
+            for _ in range(100_000):
+                number = number * 48271 % 2147483647
 
 
 class WatchedStore(PostgresJobStore):
