@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Literal
 
 from atom_backfill.access.vault import Binding
@@ -33,6 +33,8 @@ OLDEST_POSTGRES = 140_000
 SKEW_WARNS_S, SKEW_FAILS_S = 2.0, 300.0
 SPACE_WARNS, SPACE_FAILS = 2 * 2**30, 200 * 2**20
 REACH_S = 5.0
+MEMORY_FIX = "what to do stands in docs/recovery.md, under `The memory folder`"
+"""Where the error's sentence is all there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +78,17 @@ async def _of_database(app: App) -> list[Check]:
         return checks
     try:
         tenants = [await app.tenant(str(tenant.id)) for tenant in await app.tenants.list()]
-        checks.append(await _guarded("memory", partial(_memory, app, tenants)))
+        checks.append(await _guarded("memory", partial(_memory, app, tenants), MEMORY_FIX))
         return checks + [check for tenancy in tenants for check in await _accounts(tenancy)]
     except AtomError as error:
         return [*checks, Check("tenants", "fail", error.message, error.detail)]
 
 
-async def _guarded(name: str, look: Callable[[], Awaitable[Check]]) -> Check:
+async def _guarded(name: str, look: Callable[[], Awaitable[Check]], fix: str = "") -> Check:
     try:
         return await look()
     except AtomError as error:
-        return Check(name, "fail", error.message, error.detail)
+        return Check(name, "fail", error.message, error.detail or fix)
     except OSError as error:
         return Check(name, "fail", f"{error.strerror}: {error.filename}")
 
@@ -95,7 +97,7 @@ async def _home(settings: Settings) -> Check:
     def look() -> Check:
         if not settings.home.is_dir():
             return Check("home", "fail", f"{settings.home} is not there", "run atom-backfill init, or set ATOM_HOME")
-        if not os.access(settings.home, os.W_OK | os.X_OK):
+        if not _is_writable(settings.home):
             return Check("home", "fail", f"{settings.home} cannot be written", "give it to this user, or set ATOM_HOME")
         return Check("home", "ok", str(settings.home))
 
@@ -194,6 +196,10 @@ async def _vault(app: App) -> Check:
 async def _memory(app: App, tenants: list[Tenancy]) -> Check:
     """Open each tenant's memory that is there, compare it with the record, and see that a new one could be made."""
     uri, opened = app.settings.memory_uri, 0
+    # First: of a memory that nobody can open, everything would seem to be missing.
+    if "://" not in uri and not await asyncio.to_thread(_is_writable, _existing(Path(uri))):
+        fix = "give it to this user, or set ATOM_MEMORY_URI to a folder that this user may write"
+        return Check("memory", "fail", f"The memory folder {uri} cannot be written.", fix)
     for tenancy in tenants:
         recorded, remembered = (await PostgresReach(app.database, tenancy.id).coverage(None)).messages, 0
         if await app.memories.is_made(tenancy.id):
@@ -201,8 +207,6 @@ async def _memory(app: App, tenants: list[Tenancy]) -> Check:
             opened += 1
         if lost := loss(recorded - remembered):
             return Check("memory", "fail", f"{uri}, of tenant {tenancy.name}", lost)
-    if "://" not in uri and not await asyncio.to_thread(lambda: os.access(_existing(Path(uri)), os.W_OK | os.X_OK)):
-        return Check("memory", "fail", f"{uri} cannot be written", "give it to this user, or set ATOM_MEMORY_URI")
     return Check("memory", "ok", f"{uri}, of {opened} tenants")
 
 
@@ -239,6 +243,15 @@ async def _reach(name: str, base: str) -> Check:
     except AtomError as error:
         return Check(name, "warn", error.message, "check the network and HTTPS_PROXY; local mail needs neither")
     return Check(name, "ok", base)
+
+
+def _is_writable(folder: Path) -> bool:
+    """Tell by trying: mode bits do not show access lists, mounts and what root may do. What is made is gone at once."""
+    try:
+        with TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def _existing(path: Path) -> Path:

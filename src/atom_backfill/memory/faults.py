@@ -34,7 +34,9 @@ def _known(words: str) -> AtomError | None:
 
     if says("no space left", "os error 28", "quota exceeded", "os error 122"):
         return NeedsOperatorError("disk_full", "The disk of the memory folder is full; free some space and resume.")
-    if says("nosuchbucket", "accessdenied", "invalidaccesskeyid", "signaturedoesnotmatch", "expiredtoken"):
+    if says("nosuchbucket", "accessdenied", "invalidaccesskeyid", "signaturedoesnotmatch", "expiredtoken") or (
+        says("bucket '") and says("not found")
+    ):
         return NeedsOperatorError(
             "memory_refused",
             "The object store refuses the memory: check the bucket in ATOM_MEMORY_URI, and the credentials (AWS_…).",
@@ -43,8 +45,13 @@ def _known(words: str) -> AtomError | None:
         return NeedsOperatorError(
             "memory_unwritable", "The memory folder cannot be written; check ATOM_MEMORY_URI and its permissions."
         )
-    if says("error sending request", "timed out", "retryerror", "connection"):
-        return RetryLaterError("memory_unreachable", "The object store of the memory does not answer.")
+    # Whatever else its client cannot do: with no network, it does not even find out where the bucket lies.
+    if says("generic s3 error", "error sending request", "timed out", "retryerror", "connection"):
+        return RetryLaterError(
+            "memory_unreachable",
+            "The object store of the memory does not answer: check the network, the bucket in ATOM_MEMORY_URI, and "
+            "where it lies (AWS_REGION, AWS_ENDPOINT).",
+        )
     if says("not found", "no such file"):
         return NeedsOwnerError(
             "memory_lost",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -105,6 +107,28 @@ async def test_a_memory_that_cannot_be_written_is_said(look: Look, tmp_path: Pat
     found = await look(ATOM_MEMORY_URI=str(tmp_path / "file" / "memory"))
     assert found["memory"].status == "fail"
     assert "ATOM_MEMORY_URI" in found["memory"].fix
+
+
+async def test_a_memory_that_is_a_file_is_not_one_that_has_lost_its_mail(
+    opened: Opened, look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def a_thousand(_: object, __: object) -> SimpleNamespace:
+        return SimpleNamespace(messages=1000)
+
+    async with opened() as app:
+        await app.tenant()
+    monkeypatch.setattr("atom_backfill.app.checks.PostgresReach.coverage", a_thousand)
+    (tmp_path / "file").touch(0o700)
+    found = (await look(ATOM_MEMORY_URI=str(tmp_path / "file")))["memory"]
+    assert (found.status, found.detail) == ("fail", f"The memory folder {tmp_path / 'file'} cannot be written.")
+
+
+async def test_what_may_be_written_is_told_by_trying(look: Look, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(0o500)
+    mode_lies = os.geteuid() == 0
+    assert ((await look())["home"].status == "ok") is mode_lies
+    assert list(home.iterdir()) == []
 
 
 async def test_a_clock_that_is_wrong_is_found(look: Look) -> None:
