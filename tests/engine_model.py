@@ -218,8 +218,8 @@ class Model:
         if sign_in and account.status == "connected":
             account.status = "sign_in_needed"
 
-    def operate(self, operation: str, job_id: UUID) -> None:
-        """A user asks for something that is allowed."""
+    def operate(self, operation: str, job_id: UUID) -> bool:
+        """A user asks for something that is allowed; tells whether a retry has joined one that waits."""
         job = self.jobs[job_id]
         before, job.status = job.status, MOVES[operation][job.status]
         if operation == "cancel":
@@ -230,10 +230,16 @@ class Model:
         if operation == "resume":
             for chunk in self.of(job_id, "ready"):
                 chunk.run_at, chunk.attempts = min(chunk.run_at, self.now), 0
+        ready = {id_: c for id_, c in self.chunks.items() if c.job == job_id and c.state == "ready"}
+        retries = [id_ for id_, c in ready.items() if c.kind == operation == "retry"]
+        if retries:
+            chunk = ready[min(retries)]
+            chunk.run_at, chunk.attempts = min(chunk.run_at, self.now), 0
         if operation in ("retry", "resume"):
             job.turn = NEVER if job.turn is None else job.turn
         if operation == "resume":
             self._conclude(job_id)
+        return bool(retries)
 
     def throttle(self, account_id: UUID, seconds: int) -> None:
         """A service asks to wait."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import lancedb
+import psycopg
 import pytest
 
 from e2e.product import Product, a_product
@@ -58,3 +59,18 @@ def test_a_memory_is_checked_mended_and_made_anew(product: Product, tmp_path: Pa
     assert "3 that are missing" in fetched.err
     assert "It balances." in fetched.out
     assert product.json("verify")["compared"] == 15
+
+
+def test_run_works_off_the_retry_of_a_completed_job(product: Product) -> None:
+    (job,) = (each["job_id"] for each in product.json("jobs")["jobs"])
+    with psycopg.connect(product.superuser_url, autocommit=True) as admin:
+        admin.execute(
+            "UPDATE sync_chunks SET state = 'quarantined', error_code = 'bug' "
+            "WHERE id = (SELECT min(id::text) FROM sync_chunks WHERE kind = 'check')::uuid"
+        )
+    assert product.json("show", job)["failures"] == 1
+    for _ in range(2):
+        assert product.json("retry", job)["status"] == "completed"
+    assert product.json("show", job)["phase"] == "retrying"
+    *_, last = map(json.loads, product.run("run", job, "--json").out.splitlines())
+    assert (last["status"], last["phase"], last["failures"]) == ("completed", "done", 0)

@@ -10,6 +10,8 @@ from typing import Any
 TIME_CONSTANT_S = 20.0
 """Of the decaying sums that page commits keep (backfill/queries.sql)."""
 NOBODY_AT_WORK_S = 10.0
+PAGES_FOR_A_RATE = 3
+"""Of the size that is asked for: what the first ones took says more about starting than about the pace."""
 _PHASES = ("planning", "reading", "checking", "retrying")
 
 
@@ -17,10 +19,11 @@ def job_view(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the JOB document of docs/reference/job.md from a row of `read_jobs`."""
     status = row["status"]
     done = row["messages_done"]
-    rate = _rate(row)
+    limited_by = _limited_by(row)
+    rate = 0.0 if limited_by == "no_worker" else _rate(row)
     percent = float(row["progress_percentage"])
     total = done if status == "completed" else max(row["total_records_estimate"] or 0, done)
-    left = max(0, total - done)
+    known = rate > 0.01 and done >= PAGES_FOR_A_RATE * row["chunk_size"]
     graph = row["graph_status"]
     return {
         "job_id": str(row["id"]),
@@ -33,8 +36,8 @@ def job_view(row: Mapping[str, Any]) -> dict[str, Any]:
             "messages_total": total,
             "percent": percent,
             "rate_per_s": round(rate, 2),
-            "eta_s": round(left / rate) if status == "running" and rate > 0.01 else None,
-            "limited_by": _limited_by(row),
+            "eta_s": round((total - done) / rate) if known else None,
+            "limited_by": limited_by,
             "throttled_s": round(row["throttled_s"], 1),
             "chunks_done": row["completed_chunks"],
             "chunks_total": row["total_chunks"],
@@ -65,9 +68,10 @@ def job_view(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _phase(row: Mapping[str, Any]) -> str:
-    if row["status"] in ("completed", "cancelled", "failed") or row["phase_number"] is None:
+    if row["status"] in ("cancelled", "failed") or row["phase_number"] is None:
         return "done"
-    return _PHASES[row["phase_number"]]
+    # What is left to do of a completed job is what was asked for since.
+    return "retrying" if row["status"] == "completed" else _PHASES[row["phase_number"]]
 
 
 def _rate(row: Mapping[str, Any]) -> float:
@@ -83,7 +87,7 @@ def _rate(row: Mapping[str, Any]) -> float:
 def _limited_by(row: Mapping[str, Any]) -> str | None:
     if row["status"] == "paused":
         return "paused"
-    if row["status"] not in ("pending", "running"):
+    if _phase(row) == "done":
         return None
     if row["throttled_until"] is not None and row["throttled_until"] > row["now"]:
         return "mailbox_throttle"

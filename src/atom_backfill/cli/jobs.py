@@ -114,7 +114,7 @@ def show(call: Invocation, job: str) -> None:
 @click.option("--until-done", is_flag=True, help="Return when the job has ended; this is what it does anyway.")
 @click.pass_obj
 def watch(call: Invocation, job: str, until_done: bool) -> int:
-    """Follow a job until it has ended.
+    """Follow a job until it has ended, and a retry of it too.
 
     Exit status 0: completed; 1: failed or cancelled. With --json one line for each change. Ending the watch does not
     end the job.

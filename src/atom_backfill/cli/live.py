@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LOOK_EVERY_S = 0.5
 LINE_EVERY_S = 5.0
 LONGEST_SILENCE_S = 60.0
-_ENDED = ("completed", "failed", "cancelled")
+_AT_WORK = ("pending", "running", "paused")
 _PASSING = ("rate_per_s", "eta_s", "last_heartbeat")
 """What changes by itself while nothing happens."""
 
@@ -52,9 +52,14 @@ async def follow(read: Callable[[], Awaitable[Document]], screen: Screen, clock:
         else:
             seen_at = clock.monotonic()
             screen.show(now)
-            if now["status"] in _ENDED:
+            if has_ended(now):
                 return now
         await clock.sleep(LOOK_EVERY_S)
+
+
+def has_ended(job: Document) -> bool:
+    """Tell whether nothing of a job is left to do: a completed one may be reading again what it could not read."""
+    return job["status"] not in _AT_WORK and job["phase"] == "done"
 
 
 @contextmanager
@@ -120,7 +125,7 @@ class Lines:
         """Write the job's progress when it is another, and when the last line was not just now."""
         text = summary(job)
         now = self._monotonic()
-        due = now - self._at >= LINE_EVERY_S or job["status"] in _ENDED
+        due = now - self._at >= LINE_EVERY_S or has_ended(job)
         if due and text != self._before:
             self._before, self._at = text, now
             self._write(text)

@@ -78,6 +78,7 @@ def worker(call: Invocation, lanes: tuple[Lane, ...], concurrency: int, drain: b
 def run(call: Invocation, job: str, concurrency: int) -> int:
     """Be the worker for a job, here, until it has ended.
 
+    Of a completed job, what `retry` or `balance --fetch` has asked for since is done.
     Exit status as of `watch`. Ctrl-C stops at the next page; the same command goes on from there.
     """
 
@@ -99,18 +100,18 @@ async def work_on(call: Invocation, tenancy: Tenancy, job: JobId, concurrency: i
     """
     import asyncio
 
-    from atom_backfill.cli.live import display, follow
+    from atom_backfill.cli.live import display, follow, has_ended
     from atom_backfill.jobs.job import AccountId
     from atom_backfill.sources.accounts import refuse_disconnected
 
     found = await tenancy.jobs.job(job)
     if found["status"] == "paused":
         raise RefusedError("job_paused", f"The job is paused: `atom-backfill resume {str(job)[:8]}` lets it go on.")
-    if found["status"] in ("pending", "running"):
+    if not has_ended(found):
         # Nothing of a disconnected mailbox is claimed: whoever waits here would wait for ever.
         refuse_disconnected(await tenancy.accounts.read(AccountId(UUID(found["account_id"]))))
     with display(as_json=call.json, title=await title_of(tenancy, job)) as screen:
-        if found["status"] not in ("pending", "running"):
+        if has_ended(found):
             screen.show(found)
             return found
         following = asyncio.create_task(follow(lambda: tenancy.jobs.job(job), screen, tenancy.app.outside.clock))

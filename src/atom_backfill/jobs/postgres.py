@@ -130,8 +130,7 @@ class PostgresControl:
                 await tx.execute(SQL["insert_job"], keys | _job_values(plan))
                 for chunk in plan.chunks:
                     await insert_chunk(tx, tenant, plan.job_id, plan.account_id, chunk)
-                await tx.execute(SQL["open_turn"], keys)
-                await tx.execute(SQL["notify_work"], keys)
+                await _let_claims_see(tx, keys)
         except RowRefusedError as error:
             if error.constraint == ONE_ACTIVE:
                 async with self._database.transaction(Work(tenant)) as tx:
@@ -178,10 +177,12 @@ class PostgresControl:
             keys = {"tenant": tenant, "job": job, "lane": Lane.INGEST}
             row = await _locked(tx, keys)
             after(Operation.RETRY, JobStatus(row["status"]))
-            named = list(failures) or None
-            await tx.execute(SQL["reopen_chunks"], {**keys, "chunks": named})
-            position = {"failures": [str(failure) for failure in failures]}
-            await _add_chunk(tx, keys, row["account_id"], chunk, position)
+            await tx.execute(SQL["reopen_chunks"], {**keys, "chunks": list(failures) or None})
+            named = [str(failure) for failure in failures]
+            if await tx.execute(SQL["join_retry"], {**keys, "failures": Jsonb(named)}):
+                await _let_claims_see(tx, keys)
+            else:
+                await _add_chunk(tx, keys, row["account_id"], chunk, {"failures": named})
 
     async def add(self, tenant: TenantId, job: JobId, chunk: ChunkPlan, position: Mapping[str, Any]) -> None:
         """Add a chunk to a completed job. RefusedError names what the job does otherwise."""
@@ -198,9 +199,8 @@ class PostgresControl:
         async with self._database.transaction(Work(tenant)) as tx:
             stuck = await tx.fetch_all(SQL["find_stuck"], {"tenant": tenant})
             for keys in ({"tenant": tenant, "job": row["id"], "lane": Lane.INGEST} for row in stuck):
-                await tx.execute(SQL["open_turn"], keys)
+                await _let_claims_see(tx, keys)
                 await _conclude(tx, keys)
-                await tx.execute(SQL["notify_work"], keys)
         return len(stuck)
 
 
@@ -239,14 +239,8 @@ class PostgresRenewals:
     def renew(self, leases: Iterable[Lease]) -> dict[ChunkId, Standing]:
         """Extend each lease that still holds; a chunk that is missing from the answer is lost."""
         held = list(leases)
-        rows = self._connection.fetch_all(
-            SQL["renew_leases"],
-            {
-                "chunks": [lease.chunk_id for lease in held],
-                "fences": [lease.fence for lease in held],
-                "lease_s": self._lease_s,
-            },
-        )
+        keys = {"chunks": [lease.chunk_id for lease in held], "fences": [lease.fence for lease in held]}
+        rows = self._connection.fetch_all(SQL["renew_leases"], {**keys, "lease_s": self._lease_s})
         working = list({row["job_id"] for row in rows if not row["stopped"]})
         if working:
             with suppress(AtomError):  # the leases stand; this is for people to see
@@ -329,9 +323,8 @@ def _job_values(plan: JobPlan) -> dict[str, Any]:
 async def _refuse_second(tx: Transaction, keys: Mapping[str, Any]) -> None:
     active = await tx.fetch_one(SQL["find_active_job"], keys)
     if active is not None:
-        raise RefusedError(
-            "job_active", f"Job {active['id']} of this account is {active['status']}: cancel it, or let it finish."
-        )
+        words = f"Job {active['id']} of this account is {active['status']}: cancel it, or let it finish."
+        raise RefusedError("job_active", words)
 
 
 async def _locked(tx: Transaction, keys: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -347,6 +340,10 @@ async def _add_chunk(
     """Add a chunk that begins at a position, and let claims see its job."""
     await insert_chunk(tx, keys["tenant"], keys["job"], account, chunk)
     await tx.execute(SQL["set_position"], {**keys, "chunk": chunk.chunk_id, "position": Jsonb(dict(position))})
+    await _let_claims_see(tx, keys)
+
+
+async def _let_claims_see(tx: Transaction, keys: Mapping[str, Any]) -> None:
     await tx.execute(SQL["open_turn"], keys)
     await tx.execute(SQL["notify_work"], keys)
 
@@ -361,10 +358,9 @@ async def _move(tx: Transaction, keys: Mapping[str, Any], status: JobStatus, ope
         if status is JobStatus.FAILED:
             await tx.execute(SQL["reopen_chunks"], {**keys, "chunks": None})
         await tx.execute(SQL["hasten_job"], keys)
-        await tx.execute(SQL["open_turn"], ingest)
+        await _let_claims_see(tx, ingest)
         # Its last chunk may have been finished while it was paused.
         await _conclude(tx, ingest)
-        await tx.execute(SQL["notify_work"], ingest)
 
 
 async def _note_error(tx: Transaction, lease: Lease, code: str, error: str, *, retries: int) -> None:

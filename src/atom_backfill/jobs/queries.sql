@@ -259,6 +259,20 @@ SET state = 'ready', fence = fence + 1, attempts = 0, run_at = atom_now(), finis
 WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND state = 'quarantined'
   AND (%(chunks)s::uuid[] IS NULL OR id = ANY(%(chunks)s::uuid[]));
 
+-- name: join_retry
+-- A retry that no worker has taken yet takes in what is asked for now; without names it is all of the job. What is locked
+-- is being taken.
+UPDATE sync_chunks chunk
+SET run_at = least(run_at, atom_now()), attempts = 0, position = jsonb_build_object('failures',
+    CASE WHEN '[]' IN (chunk.position -> 'failures', %(failures)s::jsonb) THEN '[]'
+         ELSE (SELECT jsonb_agg(DISTINCT named)
+               FROM jsonb_array_elements((chunk.position -> 'failures') || %(failures)s::jsonb) named) END)
+FROM (SELECT id FROM sync_chunks
+      WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND kind = 'retry' AND state = 'ready' AND position ? 'failures'
+      ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED) queued
+WHERE chunk.id = queued.id
+RETURNING chunk.id;
+
 -- name: hasten_job
 -- Resuming does not wait out an old backoff, nor count what failed before.
 UPDATE sync_chunks SET run_at = least(run_at, atom_now()), attempts = 0

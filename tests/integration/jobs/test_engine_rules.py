@@ -100,7 +100,7 @@ class Rules(RuleBasedStateMachine):
 
     @initialize(target=accounts)
     def mailboxes(self) -> Any:
-        """Two tenants with two mailboxes each."""
+        """Two tenants with two mailboxes each, of which one has a job."""
         made = []
         for number in range(TENANTS * MAILBOXES):
             tenants = Tenants(PostgresTenants(self.database), self.new_id)
@@ -109,6 +109,8 @@ class Rules(RuleBasedStateMachine):
             self.model.accounts[account] = Account(tenant)
             self._connect(account)
             made.append(account)
+        for account in made[:TENANTS]:
+            self.start(account, ["window", "plan", "window", "check"], max_parallel=2)
         return multiple(*made)
 
     @rule(
@@ -142,21 +144,20 @@ class Rules(RuleBasedStateMachine):
             assert refused.value.code == refusal
             return
         self.engine.do(asked(job))
-        self.model.operate(operation, job)
+        joined = self.model.operate(operation, job)
         if operation == "retry":
             there = self.engine.admin.execute("SELECT id, seq FROM sync_chunks WHERE kind = 'retry'").fetchall()
-            (new,) = [row for row in there if row["id"] not in self.model.chunks]
-            self.model.chunks[new["id"]] = Chunk(job, "retry", 1, new["seq"], self.model.now)
+            new = [row for row in there if row["id"] not in self.model.chunks]
+            assert len(new) == (0 if joined else 1)
+            self.model.chunks |= {row["id"]: Chunk(job, "retry", 1, row["seq"], self.model.now) for row in new}
 
-    @rule(account=accounts)
-    def disconnect(self, account: AccountId) -> None:
-        self.engine.do(self._accounts(account).forget_credentials(account))
-        self.model.accounts[account].status = "disconnected"
-
-    @rule(account=accounts)
-    def connect(self, account: AccountId) -> None:
-        self._connect(account)
-        self.model.accounts[account].status = "connected"
+    @rule(account=accounts, connected=st.booleans())
+    def connect(self, account: AccountId, connected: bool) -> None:
+        if connected:
+            self._connect(account)
+        else:
+            self.engine.do(self._accounts(account).forget_credentials(account))
+        self.model.accounts[account].status = "connected" if connected else "disconnected"
 
     # Workers
 
@@ -173,6 +174,13 @@ class Rules(RuleBasedStateMachine):
         self.model.claim(lease.chunk_id)
         assert (lease.fence, lease.attempts) == (chunk.fence, chunk.attempts)
         return lease
+
+    @rule(target=leases, stopped=leases)
+    def take_over(self, stopped: Lease) -> Any:
+        """A worker is stopped for longer than its lease, and others claim meanwhile; it may come back at any time."""
+        self.let_time_pass(21)
+        claimed = [self.claim("w-4") for _ in range(2 if self.model.holds(stopped.chunk_id, stopped.fence) else 1)]
+        return multiple(*(lease for lease in claimed if isinstance(lease, Lease)))
 
     @rule(held=st.lists(leases, max_size=4, unique_by=lambda lease: lease.chunk_id))
     def renew(self, held: list[Lease]) -> None:
@@ -284,7 +292,7 @@ class Rules(RuleBasedStateMachine):
         if not self.model.accounts:
             return
         for account in self.model.accounts:
-            self.connect(account)
+            self.connect(account, connected=True)
         for job_id in self.model.jobs:
             if not self.model.refuses("resume", job_id):
                 self.operate(JobId(job_id), "resume")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -304,6 +304,33 @@ async def test_a_retry_by_name_reopens_the_chunks_named_and_no_others(world: Wor
     assert [states[window.chunk_id] for window in windows] == ["quarantined", "ready"]
     (retry,) = world.rows("SELECT position FROM sync_chunks WHERE job_id = %(job)s AND kind = 'retry'", job=job)
     assert str(item) in retry["position"]["failures"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "read"), [(["a", "a"], ["a"]), (["a", "b"], ["a", "b"]), (["a", ""], []), (["", "a"], []), (["", ""], [])]
+)
+async def test_a_retry_joins_the_one_that_nobody_has_taken_yet(world: World, asked: list[str], read: list[str]) -> None:
+    held = await world.lease()
+    await world.store.settle(held, Done())
+    items = {"a": UUID(int=1), "b": UUID(int=2)}
+    for name in asked:
+        await world.control(held.tenant_id).retry(held.job_id, [items[name]] if name else [])
+    (retry,) = world.rows("SELECT position FROM sync_chunks WHERE job_id = %(job)s AND kind = 'retry'", job=held.job_id)
+    assert retry["position"]["failures"] == [str(items[name]) for name in read]
+    assert await world.settle_all() == 1
+
+
+async def test_a_retry_waits_for_no_other_that_is_being_worked_on(world: World) -> None:
+    held = await world.lease()
+    await world.store.settle(held, Done())
+    control = world.control(held.tenant_id)
+    await control.fetch(held.job_id, {"places": []})
+    await control.retry(held.job_id)
+    assert await world.settle_all() == 2, "what a balance found is no retry"
+    await control.retry(held.job_id)
+    taken = await world.claim()
+    await control.retry(held.job_id)
+    assert (await world.claim()).chunk_id != taken.chunk_id
 
 
 async def test_a_retry_that_meets_the_last_settle_is_not_forgotten(world: World) -> None:

@@ -20,6 +20,7 @@ def a_row(**about: Any) -> dict[str, Any]:
     """A job's row as `read_jobs` gives it, half done."""
     fields: dict[str, Any] = {
         "id": UUID(int=1),
+        "chunk_size": 50,
         "account_id": UUID(int=2),
         "status": "running",
         "graph_status": "waiting_for_key",
@@ -75,6 +76,16 @@ def test_the_rate_of_a_young_job_is_not_too_low_and_that_of_a_stalled_one_falls(
     assert ingest(pace_at=NOW - timedelta(seconds=600))["eta_s"] is None
 
 
+def test_nobody_at_work_leaves_neither_a_rate_nor_a_time() -> None:
+    shown = ingest(leased=False, next_run_at=NOW - timedelta(seconds=11))
+    assert (shown["limited_by"], shown["rate_per_s"], shown["eta_s"]) == ("no_worker", 0.0, None)
+
+
+def test_no_time_left_is_told_before_some_pages_have_shown_a_rate() -> None:
+    first, third = (ingest(messages_done=done)["eta_s"] for done in (149, 150))
+    assert (first, third) == (None, pytest.approx(85, abs=1))
+
+
 @pytest.mark.parametrize("status", ["pending", "paused", "failed", "cancelled", "completed"])
 def test_a_job_that_does_not_run_has_no_rate_and_no_time_left(status: str) -> None:
     shown = ingest(status=status)
@@ -108,7 +119,8 @@ LIMITS: list[tuple[str | None, dict[str, Any]]] = [
     (None, {"leased": False, "next_run_at": None}),
     ("no_worker", {"status": "pending", "leased": False, "next_run_at": NOW - timedelta(minutes=1)}),
     ("paused", {"status": "paused", "leased": False, "throttled_until": SOON}),
-    (None, {"status": "completed", "leased": False}),
+    (None, {"status": "completed", "leased": False, "phase_number": None}),
+    ("no_worker", {"status": "completed", "leased": False, "next_run_at": NOW - timedelta(minutes=1)}),
     (None, {"status": "failed", "leased": False}),
     (None, {"status": "cancelled", "leased": False}),
 ]
@@ -127,7 +139,9 @@ def test_what_sets_the_pace(limit: str | None, about: dict[str, Any]) -> None:
         ("checking", {"phase_number": 2}),
         ("retrying", {"phase_number": 3}),
         ("done", {"phase_number": None}),
-        ("done", {"phase_number": 1, "status": "completed"}),
+        ("retrying", {"phase_number": 3, "status": "completed"}),
+        ("retrying", {"phase_number": 1, "status": "completed"}),
+        ("done", {"phase_number": None, "status": "completed"}),
     ],
 )
 def test_the_phase(phase: str, about: dict[str, Any]) -> None:

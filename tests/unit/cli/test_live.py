@@ -166,3 +166,18 @@ async def test_following_outlasts_a_database_that_is_away_for_a_while() -> None:
 async def test_following_gives_up_on_a_database_that_stays_away() -> None:
     with pytest.raises(RetryLaterError):
         await follow(_Readings(a_job(), AWAY).read, _Kept(), SkippingClock())
+
+
+async def test_a_completed_job_is_followed_until_its_retry_is_over() -> None:
+    looks = iter([a_job("completed", "retrying"), DONE])
+    shown: list[dict[str, Any]] = []
+
+    class Kept:
+        def show(self, job: dict[str, Any]) -> None:
+            shown.append(job)
+
+    async def read() -> dict[str, Any]:
+        return next(looks)
+
+    assert await follow(read, Kept(), SkippingClock()) == DONE
+    assert [job["phase"] for job in shown] == ["retrying", "done"]
