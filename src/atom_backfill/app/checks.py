@@ -62,7 +62,8 @@ async def _database(settings: Settings, outside: Outside) -> list[Check]:
         try:
             database = await _open_database(settings, stack)
         except AtomError as error:
-            return [Check("database", "fail", error.message, "mend this first: much else depends on it")]
+            where = "DATABASE_URL names it" if settings.database_url else "database/postgres.log in the home tells why"
+            return [Check("database", "fail", error.message, f"mend this first, much else depends on it: {where}")]
         if database is None:
             return [Check("database", "fail", "there is none in the home yet", "run atom-backfill init")]
         # Not `open_app`: it would apply migrations, and what is looked at is what is there.

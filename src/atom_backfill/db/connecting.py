@@ -63,7 +63,7 @@ async def connect(url: str) -> BoundedAsyncConnection:
     try:
         connection = await BoundedAsyncConnection.connect(url, **PARAMETERS)
     except psycopg.Error as error:
-        raise translate_connecting(error) from None
+        raise translate_connecting(error, url) from None
     await configure(connection)
     return connection
 

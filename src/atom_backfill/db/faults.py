@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import psycopg
 from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
 
 from atom_backfill.errors import AtomError, BugError, NeedsOperatorError, RetryLaterError
 
@@ -164,13 +165,18 @@ def translate(error: BaseException) -> AtomError:
     return RowRefusedError(verdict.code, verdict.message + reason, constraint=rule, detail=_detail(error))
 
 
-def translate_connecting(error: BaseException) -> AtomError:
-    """Return what to raise instead of an error met while connecting."""
+def translate_connecting(error: BaseException, url: str = "") -> AtomError:
+    """Return what to raise instead of an error met while connecting. Of `url`, host and port may be told."""
     if isinstance(error, psycopg.ProgrammingError):
         return _URL.kind(_URL.code, _URL.message)
     text = str(error)
     verdict = next((verdict for sign, verdict in _WHILE_CONNECTING if sign in text), _GONE)
-    return verdict.kind(verdict.code, verdict.message, detail=text.strip())
+    message = verdict.message
+    if verdict is _GONE and (place := _place(url)):
+        message = (
+            f"The database at {place} cannot be reached: start it there, or correct host and port in DATABASE_URL."
+        )
+    return verdict.kind(verdict.code, message, detail=text.strip())
 
 
 @contextmanager
@@ -181,6 +187,20 @@ def translated() -> Iterator[None]:
     except (psycopg.Error, UnicodeEncodeError) as error:
         # `from None`: the original's text may quote a row.
         raise translate(error) from None
+
+
+def _place(url: str) -> str:
+    """Return host and port of a database's URL, "" where it names none, or a socket's folder, as the embedded one does.
+
+    So too where an @ or / in a password has not been encoded, and parts of it would pass for the host.
+    """
+    told = conninfo_to_dict(url) if url else {}
+    host, port, rest = (str(told.get(name) or "") for name in ("host", "port", "dbname"))
+    if not host or "@" in host + port + rest or "/" in host:
+        return ""
+    ports = (port or "5432").split(",")
+    hosts = host.split(",")
+    return ", ".join(f"{each}:{ports[min(n, len(ports) - 1)]}" for n, each in enumerate(hosts))
 
 
 def _verdict(error: BaseException) -> _Verdict | None:

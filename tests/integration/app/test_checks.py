@@ -70,10 +70,15 @@ async def test_looking_makes_nothing(look: Look, tmp_path: Path) -> None:
 
 async def test_a_database_that_is_away_is_said_once_and_the_rest_is_still_looked_at(look: Look) -> None:
     found = await look(DATABASE_URL="postgresql://me:hunter2@127.0.0.1:9/atom")
-    assert (found["database"].status, found["database"].detail) == ("fail", "The database cannot be reached.")
+    assert (found["database"].status, found["database"].detail) == (
+        "fail",
+        "The database at 127.0.0.1:9 cannot be reached: start it there, or correct host and port in DATABASE_URL.",
+    )
+    assert "DATABASE_URL" in found["database"].fix
     assert found["embedder"].status == "ok"
     assert not {"schema", "roles", "memory"} & set(found)
     assert "hunter2" not in str(found)
+    assert "me:" not in str(found)
 
 
 async def test_a_schema_that_is_behind_says_what_to_run_and_is_not_touched(look: Look, postgres: TestServer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import psycopg
 import psycopg_pool
@@ -118,3 +119,22 @@ def test_a_malformed_url_is_never_repeated() -> None:
     verdict = translate_connecting(psycopg.ProgrammingError('invalid port in "postgresql://me:secret@host:x/"'))
     assert verdict.code == "database_url_invalid"
     assert "secret" not in f"{verdict} {verdict.detail}"
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("postgresql://me:secret@db.test:5433/atom", "at db.test:5433 "),
+        ("postgresql://me:secret@db.test/atom", "at db.test:5432 "),
+        ("postgresql://me:secret@a.test:1,b.test:2/atom", "at a.test:1, b.test:2 "),
+        ("postgresql://me:secret@[::1]/atom", "at ::1:5432 "),
+        ("postgresql://me:secret@/atom?host=/run/sockets&port=5432", ""),
+        ("postgresql://me:secret@1@db.test/atom", ""),
+        ("postgresql://me:1/secret@db.test/atom", ""),
+    ],
+)
+def test_a_database_that_is_away_is_named_by_host_and_port_alone(url: str, place: str) -> None:
+    verdict = translate_connecting(psycopg.OperationalError("connection refused"), url)
+    assert f"The database {place}cannot be reached" in verdict.message
+    assert ("DATABASE_URL" in verdict.message) is bool(place)
+    assert not {"me", "secret"} & set(re.split(r"\W", verdict.message))
