@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,15 +16,46 @@ import pytest
 from command_line import PROGRAM, Done, environment, run
 
 
-def processes_of(place: Path) -> list[str]:
-    """Command lines of living processes that name a folder."""
+@dataclass(frozen=True)
+class Running:
+    """A demo at work, and what it has got as far as."""
+
+    process: subprocess.Popen[str]
+    scratch: Path
+
+    @property
+    def home(self) -> Path | None:
+        return next(self.scratch.glob("atom-demo-*"), None)
+
+    def is_writing_the_sample(self) -> bool:
+        return bool(self._processes("atom_simulators.sample"))
+
+    def is_starting_the_simulator(self) -> bool:
+        return bool(self._processes("atom_simulators.graph"))
+
+    def is_making_the_database(self) -> bool:
+        return bool(self._processes("initdb"))
+
+    def has_just_spawned_the_server(self) -> bool:
+        return bool(self.home and any(" -k " in line for line in self._processes("postgres")))
+
+    def is_cleaning_up(self) -> bool:
+        return bool(self._processes("pg_ctl"))
+
+    def _processes(self, program: str) -> list[str]:
+        return [line for line in processes_of(self.home) if program in line] if self.home else []
+
+
+def processes_of(home: Path) -> list[str]:
+    """Command lines of living processes that name a home, or the place outside it where root keeps its server."""
+    names = str(home), "atom-backfill-" + hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             line = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if str(place) in line:
+        if any(name in line for name in names):
             found.append(line)
     return found
 
@@ -39,9 +72,10 @@ def demo(scratch: Path, *arguments: str) -> Done:
     return run("demo", "--mails", "60", *arguments, settings={"TMPDIR": str(scratch)}, seconds=120)
 
 
-def assert_nothing_is_left(scratch: Path) -> None:
+def assert_nothing_is_left(scratch: Path, home: Path | None = None) -> None:
     assert list(scratch.iterdir()) == []
     assert processes_of(scratch) == []
+    assert not home or processes_of(home) == []
 
 
 def test_the_demo_reads_answers_and_balances(scratch: Path) -> None:
@@ -93,3 +127,36 @@ def test_a_demo_that_is_stopped_leaves_nothing_behind(
     assert "Traceback" not in "".join(said)
     assert "To go on" not in "".join(said), "its home is gone"
     assert_nothing_is_left(scratch)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        Running.is_writing_the_sample,
+        Running.is_starting_the_simulator,
+        Running.is_making_the_database,
+        Running.has_just_spawned_the_server,
+        Running.is_cleaning_up,
+    ],
+    ids=lambda moment: moment.__name__,
+)
+def test_a_demo_that_is_interrupted_at_any_moment_leaves_nothing_running(
+    scratch: Path, moment: Callable[[Running], bool]
+) -> None:
+    process = subprocess.Popen(
+        [*PROGRAM, "demo", "--mails", "50"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(TMPDIR=str(scratch)),
+        start_new_session=True,
+    )
+    running = Running(process, scratch)
+    while not moment(running):
+        assert process.poll() is None, "it ended before that moment"
+    home = running.home
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    said = process.communicate(timeout=60)[1]
+    assert (process.returncode, "Traceback" in said) == (130, False), said
+    assert home
+    assert_nothing_is_left(scratch, home)

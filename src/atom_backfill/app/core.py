@@ -171,9 +171,15 @@ def embedded_server(settings: Settings) -> EmbeddedPostgres:
 
 async def _started(server: EmbeddedPostgres | None, stack: AsyncExitStack) -> str:
     assert server is not None
-    url = await asyncio.to_thread(server.start)
-    stack.push_async_callback(asyncio.to_thread, server.close)
-    return url
+    starting = asyncio.get_running_loop().run_in_executor(None, server.start)
+    stack.push_async_callback(_closed, server, starting)
+    return await asyncio.shield(starting)
+
+
+async def _closed(server: EmbeddedPostgres, starting: asyncio.Future[str]) -> None:
+    # Its thread goes on when whoever waits for it is cancelled, and what it has started would then be nobody's.
+    await asyncio.wait({starting})
+    await asyncio.to_thread(server.close)
 
 
 class _Sealer:

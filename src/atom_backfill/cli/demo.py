@@ -11,7 +11,7 @@ from atom_backfill.cli.command import Invocation, command
 from atom_backfill.cli.custody import show_ledger
 from atom_backfill.cli.render import headline, line, note, write_json
 from atom_backfill.cli.search import show_results
-from atom_backfill.cli.session import quiet_logs, run_async
+from atom_backfill.cli.session import quiet_logs
 from atom_backfill.cli.signals import on_signals
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def demo(call: Invocation, mails: int, keep: bool) -> int:
     from atom_backfill.cli.stage import stage
 
     quiet_logs(call)
-    with stage(mails) as settings:
-        return run_async(_run(call, settings, keep))
+    with stage(mails) as (settings, signals):
+        return signals.run(_run(call, settings, keep))
 
 
 async def _run(call: Invocation, settings: Settings, keep: bool) -> int:

@@ -6,7 +6,6 @@ import json
 import os
 import select
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from atom_backfill.app.core import embedded_server
+from atom_backfill.cli.signals import Stopping, stopping
 from atom_backfill.errors import NeedsOwnerError
 from atom_backfill.settings import Settings, load_settings
 
@@ -24,35 +24,22 @@ _KEPT = ("ATOM_POSTGRES_BIN", "ATOM_THREADS")
 
 
 @contextmanager
-def stage(mails: int) -> Iterator[Settings]:
+def stage(mails: int) -> Iterator[tuple[Settings, Stopping]]:
     """Set everything up, with a sample mailbox of that many mails; yields the settings that lead to it.
 
-    SIGTERM and a closed terminal clean up like Ctrl-C. Raises NeedsOwnerError where its parts do not start.
+    And with them the signals that stop it: SIGTERM and a closed terminal clean up like Ctrl-C.
+    Raises NeedsOwnerError where its parts do not start, KeyboardInterrupt where a signal came.
     """
-    with _terminated_as_interrupted(), _temporary_home() as home, _simulator(home, mails) as url:
+    with stopping() as signals, _temporary_home() as home, _simulator(home, mails, signals) as url:
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         here = {"ATOM_HOME": str(home), "ATOM_GRAPH_BASE_URL": f"{url}/v1.0", "ATOM_LOGIN_BASE_URL": url}
         settings, _ = load_settings(kept | here, home)  # from there, so that no .env of the user's has a say
         try:
-            yield settings
+            yield settings, signals
         finally:
-            # Its files may lie outside the home, where the account that runs it can reach them.
-            embedded_server(settings).destroy()
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Clean up after SIGTERM and a closed terminal as after Ctrl-C."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+            # Its files may lie outside the home, where the account that runs it can reach them. Whoever still uses it
+            # loses it, since its home will be gone.
+            embedded_server(settings).destroy(even_if_used=True)
 
 
 @contextmanager
@@ -69,16 +56,19 @@ def _temporary_home() -> Iterator[Path]:
 
 
 @contextmanager
-def _simulator(home: Path, mails: int) -> Iterator[str]:
+def _simulator(home: Path, mails: int, signals: Stopping) -> Iterator[str]:
     """Run the Graph simulator over a sample mailbox, as a child in a group of its own, which no Ctrl-C reaches."""
     data = home / "mailbox"
-    made = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "atom_simulators.sample", str(data), "--mails", str(mails)],
-        check=False,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    if made.returncode:
+    with (
+        subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "atom_simulators.sample", str(data), "--mails", str(mails)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as writer,
+        signals.calling(writer.terminate),
+    ):
+        failed = writer.wait()
+    if failed:
         raise NeedsOwnerError(
             "sample_failed", f"The sample mailbox could not be written below {home.parent}: is there space, and memory?"
         )
@@ -90,7 +80,9 @@ def _simulator(home: Path, mails: int) -> Iterator[str]:
         text=True,
     ) as child:
         try:
-            yield _url_of(child)
+            with signals.calling(child.terminate):
+                url = _url_of(child)
+            yield url
         finally:
             child.terminate()
 

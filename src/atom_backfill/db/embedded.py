@@ -174,14 +174,17 @@ class EmbeddedPostgres:
             state = Cluster(place).state()
             return EmbeddedStatus(state, in_use, place.keep_up.exists(), place.data, place.log, lost)
 
-    def destroy(self) -> bool:
-        """Stop being a user and delete the server with all it holds, unless others use it. For demos and tests."""
+    def destroy(self, *, even_if_used: bool = False) -> bool:
+        """Stop being a user and delete the server with all it holds, unless others use it. For demos and tests.
+
+        `even_if_used`: also then.
+        """
         with self._changing() as place:
             if self._users is not None:
                 self._users.close()
                 self._users = None
             with open_append(place.users_lock, place.keeper) as users:
-                if not _alone(users):
+                if not even_if_used and not _alone(users):
                     return False
             self._shut_down(place)
             for folder in {place.root, place.base}:

@@ -11,11 +11,13 @@ import psycopg
 import pytest
 
 from atom_backfill.access.vault import read_master_key
-from atom_backfill.app.core import MASTER_KEY_FILE, with_login
+from atom_backfill.app.core import MASTER_KEY_FILE, embedded_server, open_app, with_login
 from atom_backfill.app.operators import PASSWORD_FILE, operator_url, read_password
+from atom_backfill.db.embedded import ServerState
 from atom_backfill.db.pool import Owner
 from atom_backfill.errors import NeedsOwnerError
 from atom_backfill.jobs.job import AccountId
+from atom_backfill.settings import load_settings
 from atom_backfill.sources.accounts import OUTLOOK, Connection
 from atom_backfill.sources.ports import MailboxIdentity
 from databases import FreshDatabase
@@ -131,3 +133,24 @@ async def test_the_vaults_key_is_one_for_all_who_make_it_at_once(opened: Opened,
     async with opened() as one, opened() as other:
         await asyncio.gather(asyncio.to_thread(lambda: one.vault), asyncio.to_thread(lambda: other.vault))
     assert len(read_master_key(tmp_path / "home" / MASTER_KEY_FILE)) == 32
+
+
+async def test_whoever_is_cancelled_while_the_server_starts_leaves_none_running(tmp_path: Path) -> None:
+    settings, _ = load_settings({"ATOM_HOME": str(tmp_path / "home")}, tmp_path)
+    server = embedded_server(settings)
+
+    async def opening() -> None:
+        async with open_app(settings):
+            pass
+
+    task = asyncio.create_task(opening())
+    try:
+        while not (tmp_path / "home" / "database" / "start.lock").exists():
+            await asyncio.sleep(0)
+            assert not task.done()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await asyncio.to_thread(server.status)).state is ServerState.DOWN
+    finally:
+        await asyncio.to_thread(server.destroy)
