@@ -29,11 +29,15 @@ _EARLIEST = datetime(1601, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class JobRange:
-    """What a job was asked to read: dates in [start, end), and folders by name, none for the usual ones."""
+    """What a job was asked to read: dates in [start, end), and folders by name, none for the usual ones.
+
+    `made_at` is the second in which it was made, whose own mail it leaves to the next.
+    """
 
     start: datetime | None
     end: datetime
     folders: tuple[str, ...]
+    made_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ class _Rules:
             return "draft"
         if date is None or any((each.start is None or each.start <= date) and date < each.end for each in self.ranges):
             return None
-        return "after_backfill" if date >= max(each.end for each in self.ranges) else "out_of_range"
+        return "after_backfill" if date >= max(each.made_at for each in self.ranges) else "out_of_range"
 
 
 async def _balance_folder(

@@ -36,7 +36,7 @@ class PostgresBalance:
         """Tell what the account's jobs were asked to read."""
         async with self._database.transaction(Work(self._tenant)) as tx:
             rows = await tx.fetch_all(SQL["read_ranges"], {"tenant": self._tenant, "account": account})
-        return [JobRange(row["start"], row["end"], tuple(row["folders"])) for row in rows]
+        return [JobRange(row["start"], row["end"], tuple(row["folders"]), row["made_at"]) for row in rows]
 
     async def latest_job(self, account: AccountId) -> JobId | None:
         """Return the account's latest job."""

@@ -10,7 +10,8 @@ FROM (SELECT source_id, true AS stored FROM messages
 
 -- name: read_ranges
 -- What the account's jobs were asked to read.
-SELECT start_date AS start, end_date AS "end", folders FROM historical_sync_jobs
+SELECT start_date AS start, end_date AS "end", folders, date_trunc('second', created_at, 'UTC') AS made_at
+FROM historical_sync_jobs
 WHERE tenant_id = %(tenant)s AND account_id = %(account)s
 ORDER BY created_at;
 
