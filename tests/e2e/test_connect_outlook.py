@@ -53,9 +53,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     [
         ("ines@example.com", "wrong", 4, ("client secret is wrong", "Certificates & secrets")),
         ("ines@example.com", "expired", 4, ("client secret has expired", "Certificates & secrets")),
-        ("nobody@example.com", SECRET, 1, ("mailbox", "address")),
+        ("nobody@example.com", SECRET, 3, ("mailbox", "address")),
         ("nora@example.com", SECRET, 1, ("access", "Mail.Read")),
-        ("otto@example.com", SECRET, 1, ("mailbox",)),
+        ("otto@example.com", SECRET, 3, ("mailbox",)),
         ("ines@example.com", " \n", 2, ("is empty",)),
     ],
 )
@@ -72,7 +72,7 @@ def test_each_refusal_has_its_status_and_says_what_to_change(
     ("options", "word"),
     [
         (["--user", "ines@example.com"], "--client-id"),
-        (["--client-id", "app-1", "--client-secret-file", "nowhere"], "nowhere"),
+        (["--client-id", "app-1", "--user", "not addr"], "names no mailbox"),
         (["--client-id", "app-1", "--client-secret-file", "{file}"], "--app-tenant"),
         (["--client-id", "app-1", "--app-tenant", "t", "--client-secret-file", "{file}"], "--user"),
     ],

@@ -120,6 +120,7 @@ def test_what_cannot_be_run_is_wrong_usage(arguments: list[str], sentence: str) 
     status, stderr = refused(*arguments)
     assert status == 2
     assert sentence in stderr
+    assert len(stderr.splitlines()) == 1
 
 
 def test_a_bad_fault_file_is_named_at_start(tmp_path: Path) -> None:

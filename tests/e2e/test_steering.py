@@ -60,6 +60,9 @@ def test_nobody_is_signed_in_to_a_disconnected_mailbox(home: Home) -> None:
         every = home.call("start", "--all", "--json")
         assert (every.status, every.out) == (2, "")
         assert "No mailbox is connected" in every.err
+        balance = home.call("balance", "--json")
+        assert (balance.status, balance.json["folders"]) == (0, []), "of no mailbox, nothing is missing"
+        assert "No mailbox is connected" in balance.err
         assert home.call("estimate", ADDRESS).status == 5
         assert home.call("search", "pump", "--mode", "text", "--json").json["results"], "the memory stays"
     finally:

@@ -116,8 +116,8 @@ ORDER BY job.created_at DESC, job.id
 LIMIT %(limit)s;
 
 -- name: latest_jobs
--- What an address names. Compared outside, since what counts as the same letter depends on a database's collation.
-SELECT account.address, job.id
+-- What an account's address or id names. Compared outside, since what counts as the same letter depends on a database's collation.
+SELECT account.address, account.id AS account_id, job.id
 FROM accounts account CROSS JOIN LATERAL (
   SELECT id FROM historical_sync_jobs
   WHERE tenant_id = account.tenant_id AND account_id = account.id ORDER BY created_at DESC, id LIMIT 1) job

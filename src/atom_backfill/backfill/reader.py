@@ -39,7 +39,7 @@ class JobReader:
         return job_view(rows[0])
 
     async def resolve(self, named: str) -> JobId:
-        """Find the job that the address of its account (the latest job), an id or its beginning names.
+        """Find the job that an id or its beginning names, or the address or id of its account: the latest job of that.
 
         Raises NotFoundError, and UsageError where it names several.
         """
@@ -48,6 +48,8 @@ class JobReader:
             latest = await tx.fetch_all(SQL["latest_jobs"], {"tenant": self._tenant})
         # The address first: that of local files is any name, also one that reads like the beginning of an id.
         found = [row["id"] for row in latest if row["address"].casefold() == wanted] or await self._beginning(wanted)
+        digits = wanted.replace("-", "")
+        found = found or [row["id"] for row in latest if digits and row["account_id"].hex.startswith(digits)]
         if not found:
             raise _no_such_job(named)
         if len(found) > 1:

@@ -14,7 +14,7 @@ from atom_backfill.cli.arguments import MOMENT
 from atom_backfill.cli.command import Invocation, command, group
 from atom_backfill.cli.render import answer, duration, handle, line, note, pairs, shown, table
 from atom_backfill.cli.session import patient_source, tenancies, with_app, with_tenancy
-from atom_backfill.errors import UsageError
+from atom_backfill.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from atom_backfill.app.core import App, Tenancy
@@ -37,17 +37,21 @@ def connect() -> None:
 @click.option("--address", default="", metavar="ADDR", help="Whose mail it is, for people (default: the file's name).")
 @click.pass_obj
 def connect_mbox(call: Invocation, path: str, address: str) -> None:
-    """Connect an mbox file, a Maildir, or a folder of .eml files."""
+    """Connect an mbox file, a Maildir, or a folder of .eml files.
+
+    An address that local mail is connected under already stands for the same account: it reads PATH from now on.
+    """
     # Path("") is the working folder: `connect mbox "$UNSET"` would read whatever mail lies there.
     if not path.strip():
         raise UsageError("bad_arguments", "Name the file or folder to connect; the working folder is `.`.")
 
-    async def run(tenancy: Tenancy) -> Account:
+    async def run(tenancy: Tenancy) -> tuple[Account, bool]:
         from atom_backfill.app.connecting import connect_mbox
 
         return await connect_mbox(tenancy, Path(path), address)
 
-    _connected(call, with_tenancy(call, run))
+    account, moved = with_tenancy(call, run)
+    _connected(call, account, f"; it now reads {shown(account.config['path'])}" if moved else "")
 
 
 @connect.command(
@@ -168,6 +172,8 @@ def _read_secret(path: Path) -> str:
     try:
         # A secret has some forty characters; of a wrong file no more than this is read.
         text = sys.stdin.read(10_000) if str(path) == "-" else path.read_text("utf-8")[:10_000]
+    except FileNotFoundError:
+        raise NotFoundError("no_such_file", f"There is no file {path} with a secret.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError("bad_secret_file", f"The secret's file {path} cannot be read: {_why(error)}.") from None
     if not text.strip():
@@ -179,9 +185,9 @@ def _why(error: Exception) -> str:
     return error.strerror or "" if isinstance(error, OSError) else "it is not text"
 
 
-def _connected(call: Invocation, account: Account) -> None:
+def _connected(call: Invocation, account: Account, moved: str = "") -> None:
     document = {"account_id": account.account_id, "address": account.address, "kind": account.kind}
-    answer(call, document, lambda: line(f"Connected {shown(account.address)} as account {account.account_id}."))
+    answer(call, document, lambda: line(f"Connected {shown(account.address)} as account {account.account_id}{moved}."))
     if not call.json:
         named = shlex.quote(shown(account.address))
         note(f"Next: atom-backfill estimate {named}, or start {named} --watch")

@@ -8,7 +8,7 @@ import click
 
 from atom_backfill.cli.command import Invocation, command
 from atom_backfill.cli.render import answer, line, note, shown, table
-from atom_backfill.cli.session import connected, patient_source, with_tenancy
+from atom_backfill.cli.session import NO_ACCOUNTS, connected, patient_source, with_tenancy
 
 if TYPE_CHECKING:
     from atom_backfill.app.core import Tenancy
@@ -33,6 +33,8 @@ def balance(call: Invocation, account: str | None, fetch: bool) -> int:
         from atom_backfill.sources.accounts import find_account
 
         accounts = [await find_account(tenancy.accounts, account)] if account else await connected(tenancy)
+        if not accounts:
+            note(NO_ACCOUNTS)
         fetching = Fetching(tenancy) if fetch else None
         found = await balance(tenancy, accounts, lambda each: patient_source(tenancy, each), fetching)
         if fetching is None or not fetching.places:

@@ -12,7 +12,7 @@ import click
 from atom_backfill.cli.arguments import MOMENT, USD
 from atom_backfill.cli.command import Invocation, command
 from atom_backfill.cli.render import answer, duration, handle, line, note, pairs, shown, table
-from atom_backfill.cli.session import connected, patient_source, tenancies, with_app, with_tenancy
+from atom_backfill.cli.session import NO_ACCOUNTS, connected, patient_source, tenancies, with_app, with_tenancy
 from atom_backfill.errors import AtomError, UsageError
 
 if TYPE_CHECKING:
@@ -202,7 +202,10 @@ def _start_all(call: Invocation, wanted: Wanted) -> int:
     async def run(tenancy: Tenancy) -> tuple[list[Document], list[AtomError]]:
         made: list[Document] = []
         errors: list[AtomError] = []
-        for account in await connected(tenancy):
+        accounts = await connected(tenancy)
+        if not accounts:
+            raise UsageError("no_accounts", NO_ACCOUNTS)
+        for account in accounts:
             try:
                 job = await tenancy.jobs.job(await _submit(tenancy, account, wanted))
                 names = ("job_id", "account_id", "status")

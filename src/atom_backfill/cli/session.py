@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from atom_backfill.cli.command import Invocation
 from atom_backfill.cli.render import duration, note
-from atom_backfill.errors import UsageError
 
 # Here and in every command, what costs time is imported inside functions: `--help` must not wait for it (ADR 9).
 if TYPE_CHECKING:
@@ -70,12 +69,12 @@ async def tenancies(app: App, *, every: bool) -> AsyncIterator[Tenancy]:
         yield await app.tenant(str(tenant.id))
 
 
+NO_ACCOUNTS = "No mailbox is connected: see `atom-backfill connect --help`."
+
+
 async def connected(tenancy: Tenancy) -> list[Account]:
-    """Return the accounts that were not disconnected. Raises UsageError where there is none."""
-    accounts = [account for account in await tenancy.accounts.list() if account.status != "disconnected"]
-    if not accounts:
-        raise UsageError("no_accounts", "No mailbox is connected: see `atom-backfill connect --help`.")
-    return accounts
+    """Return the accounts that were not disconnected."""
+    return [account for account in await tenancy.accounts.list() if account.status != "disconnected"]
 
 
 async def patient_source(tenancy: Tenancy, account: Account) -> MailSource:

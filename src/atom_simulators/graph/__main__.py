@@ -13,6 +13,7 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
+from typing import NoReturn
 
 from ..scenario import ScenarioError, Script, read_script
 from .data import DataError, read_mailboxes
@@ -63,7 +64,7 @@ async def _run(service: Service, host: str, port: int) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="simulate graph",
         description="A strict stand-in for Microsoft Graph mail and its sign-in.",
     )
@@ -85,6 +86,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--device-interval", type=int, default=5, metavar="N", help="polling interval of a device code")
     add("--user", default="", metavar="NAME", help="mailbox that signs in where nobody says so (default: the first)")
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in a sentence; argparse's own would print all options before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def _settings(asked: argparse.Namespace, quirks: Quirks) -> Settings:

@@ -31,6 +31,17 @@ async def test_a_job_is_named_by_its_id_and_by_an_unambiguous_beginning(world: W
             assert await reader.resolve(named) == job
 
 
+async def test_an_account_s_id_or_its_beginning_means_its_latest_job(world: World) -> None:
+    tenant = await world.tenant()
+    account = world.account(tenant, "ines@lumen.example")
+    await world.job(tenant, world.account(tenant, "other@lumen.example"))
+    await world.control(tenant).cancel(await world.job(tenant, account))
+    latest = await world.job(tenant, account)
+    reader = JobReader(world.database, tenant)
+    for named in (str(account), account.hex.upper(), str(account)[:20]):
+        assert await reader.resolve(named) == latest
+
+
 async def test_what_names_two_jobs_is_refused(world: World) -> None:
     tenant = await world.tenant()
     for _ in range(2):

@@ -182,7 +182,7 @@ def test_a_command_gives_its_own_status() -> None:
         ("search lease --limit 0", "0 is not in the range"),
         ("connect outlook", "Missing option '--client-id'"),
         ("connect outlook --client-id 1 --client-secret-file /dev/null", "is empty"),
-        ("connect outlook --client-id 1 --client-secret-file /nowhere/at/all", "cannot be read: No such file"),
+        ("connect outlook --client-id 1 --client-secret-file /", "cannot be read: Is a directory"),
     ],
 )
 def test_wrong_usage_is_said_in_a_sentence_before_anything_is_opened(line: str, says: str) -> None:
@@ -190,6 +190,12 @@ def test_wrong_usage_is_said_in_a_sentence_before_anything_is_opened(line: str, 
     assert (done.status, done.out) == (2, "")
     assert says in done.err
     assert len(done.lines) == 1
+
+
+def test_a_secret_s_file_that_is_not_there_is_no_such_thing() -> None:
+    done = call("connect", "outlook", "--client-id", "1", "--client-secret-file", "/nowhere/at/all")
+    assert (done.status, done.out) == (3, "")
+    assert done.lines == ["atom-backfill: There is no file /nowhere/at/all with a secret."]
 
 
 def test_a_secret_needs_a_directory_and_a_mailbox(tmp_path_factory: pytest.TempPathFactory) -> None:
