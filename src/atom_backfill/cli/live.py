@@ -22,6 +22,8 @@ LOOK_EVERY_S = 0.5
 LINE_EVERY_S = 5.0
 LONGEST_SILENCE_S = 60.0
 _AT_WORK = ("pending", "running", "paused")
+_DONE = "green"
+"""Of sixteen colours, in which a terminal with few draws rich's own for what is finished like the empty track."""
 _PASSING = ("rate_per_s", "eta_s", "last_heartbeat")
 """What changes by itself while nothing happens."""
 
@@ -81,9 +83,11 @@ def counting(*, silent: bool, title: str, what: str) -> Iterator[Callable[[int, 
         yield lambda done, total: None
     elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         from rich.console import Console
-        from rich.progress import Progress
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-        with Progress(console=Console(stderr=True), redirect_stdout=False, redirect_stderr=False) as bar:
+        bar_column = BarColumn(complete_style=_DONE, finished_style=_DONE)
+        columns = (TextColumn("{task.description}"), bar_column, TaskProgressColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), redirect_stdout=False, redirect_stderr=False) as bar:
             task = bar.add_task(title)
             yield lambda done, total: bar.update(task, completed=done, total=total)
     else:
@@ -184,9 +188,14 @@ def _live() -> Iterator[Live]:
         yield live
 
 
+def _bar(percent: float) -> RenderableType:
+    from rich.progress_bar import ProgressBar
+
+    return ProgressBar(100, percent, width=30, complete_style=_DONE, finished_style=_DONE)
+
+
 def _drawn(job: Document, title: str) -> RenderableType:
     from rich.console import Group
-    from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
@@ -194,10 +203,10 @@ def _drawn(job: Document, title: str) -> RenderableType:
     state = job["status"] if job["phase"] == "done" else f"{job['status']}, {job['phase']}"
     lanes = Table.grid(padding=(0, 2, 0, 0))
     done = f"{shown(ingest['messages_done'])} of {shown(ingest['messages_total'])}"
-    lanes.add_row("ingest", ProgressBar(100, ingest["percent"], width=30), f"{ingest['percent']:g} %", done)
+    lanes.add_row("ingest", _bar(ingest["percent"]), f"{ingest['percent']:g} %", done)
     if graph["units_total"]:
         units = f"{shown(graph['units_done'])} of {shown(graph['units_total'])}"
-        lanes.add_row("graph", ProgressBar(100, graph["percent"], width=30), f"{graph['percent']:g} %", units)
+        lanes.add_row("graph", _bar(graph["percent"]), f"{graph['percent']:g} %", units)
     else:
         lanes.add_row("graph", Text(graph["status"].replace("_", " "), style="dim"))
     head = Text.assemble((harmless(title), "bold"), f"  {state}")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from rich.console import Console
@@ -113,6 +114,19 @@ def test_the_display_shows_both_lanes_and_what_they_wait_for() -> None:
         "limited by mailbox throttle", "throttled 12 s", "3 failures", "graph", "waiting for key",
     ):  # fmt: skip
         assert part in text
+
+
+@pytest.mark.parametrize("colours", ["standard", "256", "truecolor"])
+def test_a_finished_bar_does_not_look_like_an_empty_one(colours: Literal["standard", "256", "truecolor"]) -> None:
+    drawn_bars = []
+    for percent in (0.0, 100.0):
+        console = Console(file=io.StringIO(), width=100, color_system=colours, force_terminal=True)
+        with Live(console=console, auto_refresh=False) as live:
+            LiveScreen(live, "job").show(a_job(percent=percent))
+        assert isinstance(console.file, io.StringIO)
+        drawn_bars.append(set(re.findall(r"(\x1b\[[\d;]+m)━", console.file.getvalue())))
+    assert drawn_bars[0].isdisjoint(drawn_bars[1])
+    assert all(drawn_bars)
 
 
 def test_the_display_shows_a_graph_lane_at_work() -> None:
