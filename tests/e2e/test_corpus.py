@@ -67,7 +67,7 @@ async def test_every_odd_mail_file_is_stored_or_one_failure(
 ) -> None:
     data = write_mailbox(tmp_path / "data", [], [FOLDERS["Inbox"]])
     async with graph_world(data) as world, opened(tmp_path / "home", fresh_database, world, data) as inside:
-        account = await connect_mbox(inside.tenancy, corpus / "eml", "odd@example.com")
+        account, _ = await connect_mbox(inside.tenancy, corpus / "eml", "odd@example.com")
         job = await inside.backfill(account.account_id)
     stored, failed = outcomes(fresh_database)
     assert (job["status"], job["records_processed"], job["failures"]) == ("completed", len(stored), len(failed))

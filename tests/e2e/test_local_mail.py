@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -14,7 +15,7 @@ import psycopg
 import pytest
 
 from command_line import PROGRAM, call, environment
-from local_home import ADDRESS, GRAPH, INGEST, JOB, Home, write_mail
+from local_home import ADDRESS, GRAPH, INGEST, JOB, Home, a_mail, write_mail
 
 
 def test_init_makes_a_home_and_may_be_repeated(home: Home) -> None:
@@ -119,6 +120,8 @@ def test_what_could_not_be_read_is_listed_and_can_be_retried(home: Home) -> None
         "last_at",
     }  # fmt: skip
     assert (failure["stage"], failure["error_code"]) == ("parse", "empty")
+    assert failure["folder"]
+    assert failure["folder"] in home.call("failures", home.job).out
     dry = home.call("retry", home.job, "--dry-run", "--json").json
     assert (dry["dry_run"], [each["failure_id"] for each in dry["failures"]]) == (True, [failure["failure_id"]])
     assert home.call("retry", home.job, "--failure", failure["failure_id"][:8]).status == 0
@@ -204,6 +207,33 @@ def test_local_mail_without_an_address_is_named_by_its_file(home: Home, tmp_path
     job = home.call("start", place.name, "--tenant", "attic", "--json").json["job_id"]
     assert home.call("show", place.name.upper(), "--tenant", "attic", "--json").json["job_id"] == job
     assert home.call("cancel", place.name, "--tenant", "attic", "--json").json["status"] == "cancelled"
+
+
+def test_the_same_path_keeps_its_address_unless_another_is_given(home: Home) -> None:
+    again = home.call("connect", "mbox", str(home.mail), "--json").json
+    assert (again["account_id"], again["address"]) == (home.account, ADDRESS)
+
+
+def test_another_file_under_the_same_address_goes_to_the_same_account(home: Home, tmp_path: Path) -> None:
+    old, new, tenant = tmp_path / "old", tmp_path / "new", ("--tenant", "movers")
+    write_mail(old)
+    shutil.copytree(old, new)
+    (new / "Inbox" / "1.eml").unlink()
+    (new / "Inbox" / "11.eml").write_text(a_mail("Workshop keys", "The keys are new.", 11))
+    home.call("tenant", "create", "movers")
+    account = home.call("connect", "mbox", str(old), "--address", "me@mine.example", *tenant, "--json").json
+    for place in (old, new):
+        connected = home.call("connect", "mbox", str(place), "--address", "Me@mine.example", *tenant)
+        assert (f"; it now reads {new}." in connected.out) == (place == new)
+        assert account["account_id"] in connected.out
+        job = home.call("start", "me@mine.example", *tenant, "--json").json["job_id"]
+        assert home.run("run", job, *tenant).status == 0
+    (one,) = home.call("accounts", *tenant, "--json").json["accounts"]
+    assert (one["address"], one["messages"]) == ("Me@mine.example", 21)
+    assert home.run("balance", *tenant, "--json").json["balanced"]
+    other = home.call("connect", "mbox", str(home.mail), *tenant, "--json").json["account_id"]
+    refused = home.call("connect", "mbox", str(home.mail), "--address", "me@mine.example", *tenant)
+    assert (refused.status, other in refused.err) == (5, True)
 
 
 @pytest.mark.parametrize(

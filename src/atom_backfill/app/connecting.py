@@ -70,9 +70,7 @@ async def connect_outlook(tenancy: Tenancy, app: Registration, user: str, tell: 
     """
     user = checked_address(user)
     if user and not _names_a_user(user):
-        raise UsageError(
-            "bad_address", f"{user!r} names no mailbox: write an address like ines@example.com, or an id."
-        )
+        raise UsageError("bad_address", f"{user!r} names no mailbox: write an address like ines@example.com, or an id.")
     credentials = Credentials(app.tenant, app.client_id, app.client_secret)
 
     async def tell_code(code: DeviceCode) -> None:

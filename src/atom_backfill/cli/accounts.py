@@ -229,7 +229,7 @@ def _show_quote(quoted: dict[str, Any]) -> None:
 
 
 def _about(usd: float) -> str:
-    return f"about ${usd:.2f}" if usd >= 0.01 or not usd else "less than $0.01"
+    return f"about ${usd:.2f}" if usd >= 0.01 else "less than a cent" if usd else "nothing to pay"
 
 
 def _show_accounts(found: list[dict[str, Any]], all_tenants: bool) -> None:

@@ -54,9 +54,15 @@ class PostgresAccounts:
             raise NotFoundError("no_such_account", "There is no such account; `atom-backfill accounts` lists them.")
         return account
 
-    async def save(self, account_id: AccountId, connection: Connection) -> AccountId:
-        """Store a connection with its secrets; the same mailbox again resumes its account."""
+    async def save(self, account_id: AccountId, connection: Connection, *, moved: bool = False) -> AccountId:
+        """Store a connection with its secrets; the same mailbox again resumes its account.
+
+        `moved`: the account is there, and is of this mailbox from now on.
+        """
         async with self._database.transaction(Work(self._tenant)) as tx:
+            if moved:
+                keys = {"tenant": self._tenant, "account": account_id, "identity": connection.mailbox.identity}
+                await tx.execute(SQL["move_account"], keys)
             saved = await tx.fetch_value(
                 SQL["save_account"],
                 {

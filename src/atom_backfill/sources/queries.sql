@@ -16,6 +16,10 @@ ON CONFLICT (tenant_id, kind, identity) DO UPDATE SET address = excluded.address
     config = excluded.config, updated_at = atom_now()
 RETURNING id;
 
+-- name: move_account
+-- The same mail in another place: what is stored stays this account's.
+UPDATE accounts SET identity = %(identity)s WHERE tenant_id = %(tenant)s AND id = %(account)s;
+
 -- name: disconnect_account
 -- The memory stays; jobs stop being claimed.
 UPDATE accounts SET status = 'disconnected', updated_at = atom_now() WHERE tenant_id = %(tenant)s AND id = %(account)s;
