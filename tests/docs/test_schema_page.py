@@ -69,5 +69,6 @@ def _row() -> dict[str, Any]:
         "throttled_s": 0.0,
         "phase_number": 0,
         "next_run_at": NOW,
+        "waits_after_error": False,
     }
     return missing | given

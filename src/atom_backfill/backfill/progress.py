@@ -92,6 +92,8 @@ def _limited_by(row: Mapping[str, Any]) -> str | None:
     if row["throttled_until"] is not None and row["throttled_until"] > row["now"]:
         return "mailbox_throttle"
     if not row["leased"]:
+        if row["waits_after_error"]:
+            return "error"
         waits_for = row["next_run_at"] or row["now"]
         return "no_worker" if _seconds(row["now"], waits_for) > NOBODY_AT_WORK_S else None
     paces = {"mailbox_latency": row["pace_fetch"], "embedding": row["pace_embed"], "store": row["pace_store"]}

@@ -105,8 +105,15 @@ SELECT job.*, atom_now() AS now, account.address,
           AND chunk.state IN ('ready', 'leased')) AS phase_number,
        EXISTS (SELECT FROM sync_chunks chunk WHERE chunk.tenant_id = job.tenant_id AND chunk.job_id = job.id
                AND chunk.state = 'leased' AND chunk.lease_until >= atom_now()) AS leased,
+       -- Of those that may be claimed at all: what comes after them has been ready for long.
        (SELECT min(chunk.run_at) FROM sync_chunks chunk WHERE chunk.tenant_id = job.tenant_id AND chunk.job_id = job.id
-          AND chunk.state = 'ready') AS next_run_at
+          AND chunk.state = 'ready'
+          AND chunk.stage = (SELECT min(stage) FROM sync_chunks lower
+                             WHERE lower.tenant_id = job.tenant_id AND lower.job_id = job.id
+                               AND lower.lane = chunk.lane AND lower.state IN ('ready', 'leased'))) AS next_run_at,
+       EXISTS (SELECT FROM sync_chunks chunk WHERE chunk.tenant_id = job.tenant_id AND chunk.job_id = job.id
+               AND chunk.state = 'ready' AND chunk.attempts > 0 AND chunk.error_code IS NOT NULL
+               AND chunk.run_at > atom_now()) AS waits_after_error
 FROM historical_sync_jobs job
 JOIN accounts account ON account.tenant_id = job.tenant_id AND account.id = job.account_id
 WHERE job.tenant_id = %(tenant)s
@@ -125,9 +132,13 @@ WHERE account.tenant_id = %(tenant)s;
 
 -- name: list_failures
 -- What a job could not read: messages, then chunks that were given up whole.
-SELECT id AS failure_id, message_id, source_id, subject, stage, error_code, error, attempts, first_at, last_at
-FROM failures WHERE tenant_id = %(tenant)s AND job_id = %(job)s
+SELECT id AS failure_id, message_id, source_id, folder.path AS folder, subject, stage, error_code, error, attempts,
+       first_at, last_at
+FROM failures LEFT JOIN account_folders folder USING (tenant_id, account_id, folder_id)
+WHERE tenant_id = %(tenant)s AND job_id = %(job)s
 UNION ALL
-SELECT id, NULL, NULL, '', 'fetch', error_code, error, attempts, created_at, coalesce(finished_at, created_at)
-FROM sync_chunks WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND state = 'quarantined'
+SELECT id, NULL, NULL, folder.path, '', 'fetch', error_code, error, attempts, created_at,
+       coalesce(finished_at, created_at)
+FROM sync_chunks LEFT JOIN account_folders folder USING (tenant_id, account_id, folder_id)
+WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND state = 'quarantined'
 ORDER BY first_at, failure_id;

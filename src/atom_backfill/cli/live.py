@@ -116,17 +116,35 @@ class JsonLines:
             write_json(job)
 
 
+class Reasons:
+    """Why a job does not go on, each reason once."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def new(self, job: Document) -> str:
+        """Return the sentence about the error that a job's work waits after, "" where there is none not told before."""
+        reason = shown(job["last_error"]) if job["ingest"]["limited_by"] == "error" and job["last_error"] else ""
+        if not reason or reason in self._told:
+            return ""
+        self._told.add(reason)
+        return f"{reason} It is tried again by itself for about a quarter of an hour."
+
+
 class Lines:
     """A line for each change, at most one every few seconds, and one at the end."""
 
     def __init__(self, write: Callable[[str], None], monotonic: Callable[[], float]) -> None:
         self._write = write
         self._monotonic = monotonic
+        self._reasons = Reasons()
         self._before = ""
         self._at = -LINE_EVERY_S
 
     def show(self, job: Document) -> None:
-        """Write the job's progress when it is another, and when the last line was not just now."""
+        """Write the job's progress when it is another, and when the last line was not just now; a reason at once."""
+        if reason := self._reasons.new(job):
+            self._write(reason)
         text = summary(job)
         now = self._monotonic()
         due = now - self._at >= LINE_EVERY_S or has_ended(job)
@@ -141,9 +159,12 @@ class LiveScreen:
     def __init__(self, live: Live, title: str) -> None:
         self._live = live
         self._title = title
+        self._reasons = Reasons()
 
     def show(self, job: Document) -> None:
-        """Draw the job."""
+        """Draw the job, and above it why it does not go on."""
+        if reason := self._reasons.new(job):
+            self._live.console.print(reason, markup=False)
         self._live.update(_drawn(job, self._title), refresh=True)
 
 

@@ -12,7 +12,7 @@ from atom_backfill.backfill.postgres import PostgresLedger
 from atom_backfill.backfill.reader import JobReader
 from atom_backfill.errors import LeaseLost
 from atom_backfill.identity import failure_id
-from atom_backfill.jobs.job import Done, Lease, Quarantine, Yielded
+from atom_backfill.jobs.job import Again, Done, Lease, Quarantine, Yielded
 from atom_backfill.mail.message import FolderId
 from atom_backfill.sources.ports import Folder, Window
 from pages import a_failed, a_stored, commit
@@ -183,6 +183,20 @@ async def test_a_mailbox_that_was_throttled_says_so_while_it_is(world: World) ->
         world.run(throttle, s=seconds, id=lease.account_id)
         (job,) = await JobReader(world.database, lease.tenant_id).jobs()
         assert job["ingest"]["limited_by"] == limit
+
+
+async def test_a_job_whose_work_waits_after_an_error_says_so_and_does_not_ask_for_a_worker(world: World) -> None:
+    lease = await world.lease(chunks=2)
+    later = "UPDATE sync_chunks SET stage = stage + 1, run_at = atom_now() - interval '1 minute' WHERE state = 'ready'"
+    world.run(later)
+    await world.store.settle(lease, Again(60.0, "memory_unwritable", "It cannot be written.", counts=True))
+    reader = JobReader(world.database, lease.tenant_id)
+    (waiting,) = await reader.jobs()
+    assert (waiting["ingest"]["limited_by"], waiting["last_error"]) == ("error", "It cannot be written.")
+    world.run("UPDATE sync_chunks SET run_at = atom_now() WHERE id = %(id)s", id=lease.chunk_id)
+    assert (await reader.jobs())[0]["ingest"]["limited_by"] is None
+    world.run("UPDATE sync_chunks SET run_at = atom_now() - interval '11 s' WHERE id = %(id)s", id=lease.chunk_id)
+    assert (await reader.jobs())[0]["ingest"]["limited_by"] == "no_worker"
 
 
 async def _next(world: World, lease: Lease) -> Lease:

@@ -89,6 +89,26 @@ def test_an_unchanged_job_writes_no_line() -> None:
     assert len(written) == 1
 
 
+UNFIT = "The memory folder cannot be written; check ATOM_MEMORY_URI and its permissions."
+
+
+def test_why_a_job_does_not_go_on_is_written_at_once_and_once() -> None:
+    written: list[str] = []
+    times: Iterator[float] = iter([0.0, 0.5, 1.0, 1.5, 2.0])
+    lines = Lines(written.append, lambda: next(times))
+    lines.show(a_job(last_error="The database has been away."))
+    for limited_by in ("error", None, "error"):
+        lines.show(a_job(limited_by=limited_by, last_error=UNFIT))
+    lines.show(a_job(limited_by="error", last_error="The disk is full."))
+    assert [line.partition(" It is tried again")[0] for line in written[1:]] == [UNFIT, "The disk is full."]
+
+
+def test_the_display_shows_why_a_job_does_not_go_on() -> None:
+    text = " ".join(drawn(a_job(limited_by="error", last_error=UNFIT)).split())
+    assert text.count(UNFIT) == 1
+    assert "limited by error" in text
+
+
 def test_an_object_is_printed_when_more_than_the_pace_has_changed(capsys: pytest.CaptureFixture[str]) -> None:
     screen = JsonLines()
     screen.show(a_job())
