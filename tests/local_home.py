@@ -22,7 +22,7 @@ BODIES = {
 }
 
 JOB = {
-    "job_id", "account_id", "status", "phase", "ingest", "graph", "records_processed", "entities_extracted",
+    "job_id", "account_id", "address", "status", "phase", "ingest", "graph", "records_processed", "entities_extracted",
     "relationships_extracted", "failures", "created_at", "started_at", "completed_at", "last_heartbeat", "last_error",
 }  # fmt: skip
 INGEST = {

@@ -41,7 +41,9 @@ def test_the_job_is_shown_as_it_ended(home: Home) -> None:
     assert job["completed_at"].endswith("Z")
     assert job in home.call("jobs", "--json").json["jobs"]
     assert "completed" in home.call("show", home.job).out
-    assert home.job in home.call("jobs").out
+    listed, of_all = home.call("jobs").out, home.call("jobs", "--all-tenants").out
+    assert all(word in listed for word in (home.job, ADDRESS))
+    assert all(word in of_all for word in (home.job, ADDRESS, "TENANT", "local"))
 
 
 def test_a_second_look_at_the_same_mail_is_the_same_account(home: Home) -> None:

@@ -28,6 +28,7 @@ def job_view(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "job_id": str(row["id"]),
         "account_id": str(row["account_id"]),
+        "address": row["address"],
         "status": status,
         "phase": _phase(row),
         "ingest": {

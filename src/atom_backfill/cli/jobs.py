@@ -93,7 +93,7 @@ def jobs(call: Invocation, status: str | None, limit: int, all_tenants: bool) ->
         return sorted(found, key=lambda job: job["created_at"], reverse=True)[:limit]
 
     found = with_app(call, run)
-    answer(call, {"jobs": found}, lambda: _show_jobs(found))
+    answer(call, {"jobs": found}, lambda: _show_jobs(found, all_tenants))
 
 
 @command("show", "show 1f0c", "show ines@lumen.example --json")
@@ -133,6 +133,7 @@ def show_job(job: Document) -> None:
         [
             ("job", job["job_id"]),
             ("account", job["account_id"]),
+            ("address", job["address"]),
             ("status", f"{job['status']}, {job['phase']}" if job["phase"] != "done" else job["status"]),
             ("messages", f"{shown(ingest['messages_done'])} of {shown(ingest['messages_total'])}"),
             ("percent", f"{ingest['percent']:g}"),
@@ -244,20 +245,31 @@ async def _submit(tenancy: Tenancy, account: Account, wanted: Wanted) -> JobId:
     return await submit(request, source, tenancy.control, outside.new_id)
 
 
-def _show_jobs(found: list[Document]) -> None:
+def _show_jobs(found: list[Document], all_tenants: bool) -> None:
     if not found:
         note("There are no jobs: atom-backfill start --help")
         return
-    headings = ["JOB", "STATUS", "PHASE", "MESSAGES", "%", "FAILURES", "CREATED"]
+    # The day is enough to tell jobs apart, and leaves room for the mailbox in 80 columns; `show` has the rest.
+    headings = [
+        "JOB",
+        "ADDRESS",
+        "STATUS",
+        "MESSAGES",
+        "%",
+        "FAILURES",
+        "CREATED",
+        *(["TENANT"] if all_tenants else []),
+    ]
     rows = [
         [
             handle(job["job_id"]),
+            job["address"],
             job["status"],
-            job["phase"],
             job["ingest"]["messages_done"],
             f"{job['ingest']['percent']:g}",
             job["failures"],
-            job["created_at"],
+            f"{job['created_at']:%Y-%m-%d}",
+            *([job["tenant"]] if all_tenants else []),
         ]
         for job in found
     ]

@@ -22,6 +22,7 @@ def a_row(**about: Any) -> dict[str, Any]:
         "id": UUID(int=1),
         "chunk_size": 50,
         "account_id": UUID(int=2),
+        "address": "ines@lumen.example",
         "status": "running",
         "graph_status": "waiting_for_key",
         "budget_usd": None,
@@ -155,8 +156,8 @@ def test_the_phase(phase: str, about: dict[str, Any]) -> None:
 def test_the_document_has_every_field_of_its_contract() -> None:
     shown = job_view(a_row(budget_usd=Decimal("2.50"), last_error="It is away."))
     assert list(shown) == [
-        "job_id", "account_id", "status", "phase", "ingest", "graph", "records_processed", "entities_extracted",
-        "relationships_extracted", "failures", "created_at", "started_at", "completed_at", "last_heartbeat",
+        "job_id", "account_id", "address", "status", "phase", "ingest", "graph", "records_processed",
+        "entities_extracted", "relationships_extracted", "failures", "created_at", "started_at", "completed_at", "last_heartbeat",
         "last_error",
     ]  # fmt: skip
     assert list(shown["ingest"]) == [
