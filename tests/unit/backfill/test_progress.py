@@ -157,8 +157,8 @@ def test_the_document_has_every_field_of_its_contract() -> None:
     shown = job_view(a_row(budget_usd=Decimal("2.50"), last_error="It is away."))
     assert list(shown) == [
         "job_id", "account_id", "address", "status", "phase", "ingest", "graph", "records_processed",
-        "entities_extracted", "relationships_extracted", "failures", "created_at", "started_at", "completed_at", "last_heartbeat",
-        "last_error",
+        "entities_extracted", "relationships_extracted", "failures", "created_at", "started_at", "completed_at",
+        "last_heartbeat", "last_error",
     ]  # fmt: skip
     assert list(shown["ingest"]) == [
         "status", "messages_done", "messages_total", "percent", "rate_per_s", "eta_s", "limited_by", "throttled_s",
