@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Literal
 
+from atom_backfill.access.tenants import LOCAL
 from atom_backfill.access.vault import Binding
 from atom_backfill.app.core import MASTER_KEY_FILE, App, Tenancy, embedded_server
 from atom_backfill.app.mailboxes import CLIENT_SECRET
@@ -33,6 +34,7 @@ OLDEST_POSTGRES = 140_000
 SKEW_WARNS_S, SKEW_FAILS_S = 2.0, 300.0
 SPACE_WARNS, SPACE_FAILS = 2 * 2**30, 200 * 2**20
 REACH_S = 5.0
+PROBE_BYTES = 100_000
 MEMORY_FIX = "what to do stands in docs/recovery.md, under `The memory folder`"
 """Where the error's sentence is all there is."""
 
@@ -78,11 +80,18 @@ async def _of_database(app: App) -> list[Check]:
     if any(check.status != "ok" for check in checks if check.name in ("schema", "roles")):
         return checks
     try:
-        tenants = [await app.tenant(str(tenant.id)) for tenant in await app.tenants.list()]
+        tenants = await _tenants(app)
         checks.append(await _guarded("memory", partial(_memory, app, tenants), MEMORY_FIX))
         return checks + [check for tenancy in tenants for check in await _accounts(tenancy)]
     except AtomError as error:
         return [*checks, Check("tenants", "fail", error.message, error.detail)]
+
+
+async def _tenants(app: App) -> list[Tenancy]:
+    """Return the tenant that the command is about; none where `local` has not been made yet."""
+    if app.settings.tenant != LOCAL:
+        return [await app.tenant()]
+    return [await app.tenant(str(tenant.id)) for tenant in await app.tenants.list() if tenant.name == LOCAL]
 
 
 async def _guarded(name: str, look: Callable[[], Awaitable[Check]], fix: str = "") -> Check:
@@ -195,8 +204,8 @@ async def _vault(app: App) -> Check:
 
 
 async def _memory(app: App, tenants: list[Tenancy]) -> Check:
-    """Open each tenant's memory that is there, compare it with the record, and see that a new one could be made."""
-    uri, opened = app.settings.memory_uri, 0
+    """Open the tenant's memory if it is there, compare it with the record, and see that a new one could be made."""
+    uri, opened = app.settings.memory_uri, False
     # First: of a memory that nobody can open, everything would seem to be missing.
     if "://" not in uri and not await asyncio.to_thread(_is_writable, _existing(Path(uri))):
         fix = "give it to this user, or set ATOM_MEMORY_URI to a folder that this user may write"
@@ -205,10 +214,10 @@ async def _memory(app: App, tenants: list[Tenancy]) -> Check:
         recorded, remembered = (await PostgresReach(app.database, tenancy.id).coverage(None)).messages, 0
         if await app.memories.is_made(tenancy.id):
             remembered = await (await app.memories.index(tenancy.id)).messages(None)
-            opened += 1
+            opened = True
         if lost := loss(recorded - remembered):
             return Check("memory", "fail", f"{uri}, of tenant {tenancy.name}", lost)
-    return Check("memory", "ok", f"{uri}, of {opened} tenants")
+    return Check("memory", "ok", f"{uri}, {'opened' if opened else 'not made yet'}")
 
 
 async def _accounts(tenancy: Tenancy) -> list[Check]:
@@ -249,10 +258,11 @@ async def _reach(name: str, base: str) -> Check:
 def _is_writable(folder: Path) -> bool:
     """Tell by trying: mode bits do not show access lists, mounts and what root may do. What is made is gone at once."""
     try:
-        with TemporaryFile(dir=folder):
-            return True
+        with TemporaryFile(dir=folder) as file:
+            file.write(bytes(PROBE_BYTES))  # an empty one finds room on a full disk
     except OSError:
         return False
+    return True
 
 
 def _existing(path: Path) -> Path:

@@ -48,7 +48,7 @@ def init(call: Invocation) -> None:
 def doctor(call: Invocation) -> int:
     """Check all that is needed, and say how to mend what is not.
 
-    Exit status 1 when something fails; a warning does not count.
+    Of memory and mailboxes, those of the tenant alone. Exit status 1 when something fails; a warning does not count.
     """
     # Without `with_app`: a database that cannot be opened is a finding here, not the end.
     settings, _ = settings_of(call)

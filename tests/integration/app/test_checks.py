@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import SimpleNamespace
@@ -134,6 +135,35 @@ async def test_what_may_be_written_is_told_by_trying(look: Look, tmp_path: Path)
     mode_lies = os.geteuid() == 0
     assert ((await look())["home"].status == "ok") is mode_lies
     assert list(home.iterdir()) == []
+
+
+async def test_a_disk_that_takes_empty_files_alone_is_no_place_for_a_memory(
+    opened: Opened, look: Look, tmp_path: Path
+) -> None:
+    async with opened() as app:
+        await app.tenant()
+    (tmp_path / "home").mkdir(exist_ok=True)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        found = await look()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert found["memory"].status == found["home"].status == "fail"
+    assert "cannot be written" in found["memory"].detail
+
+
+async def test_only_the_tenant_it_is_about_is_spoken_of(opened: Opened, look: Look) -> None:
+    async with opened() as app:
+        await app.tenants.create("acme")
+        for name in ("local", "acme"):
+            tenancy = await app.tenant(name)
+            identity = MailboxIdentity(f"id-{name}", f"ines@{name}.example")
+            await tenancy.accounts.save(AccountId(app.outside.new_id()), Connection(OUTLOOK, identity, {}, {}))
+    for name, environment in (("local", {}), ("acme", {"ATOM_TENANT": "acme"})):
+        found = await look(**environment)
+        assert [each for each in found if each.startswith("account ")] == [f"account ines@{name}.example"]
+    assert (await look(ATOM_TENANT="nobody"))["tenants"].status == "fail"
 
 
 async def test_a_clock_that_is_wrong_is_found(look: Look) -> None:
