@@ -201,7 +201,13 @@ def _one_of(*words: str) -> Callable[[str], str]:
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("ATOM_HOME", "Folder that holds everything: database, memory, key.", "", _path),
+    Setting(
+        "ATOM_HOME",
+        "Folder that holds everything: database, memory, key; unset: the user's data folder for programs, on Linux "
+        "~/.local/share/atom-backfill.",
+        "",
+        _path,
+    ),
     Setting("DATABASE_URL", "PostgreSQL to use; unset: the embedded one in the home folder.", "", _database),
     Setting("ATOM_DIRECT_URL", "The same database without a pooler, for LISTEN; unset: DATABASE_URL.", "", _database),
     Setting("ATOM_POSTGRES_BIN", "Programs of another PostgreSQL for the embedded server.", "", _optional_path),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from atom_backfill.backfill.estimate import Census, quote, take_census
+from atom_backfill.cli.accounts import _about
 from atom_backfill.errors import NotFoundError
 from atom_backfill.sources.ports import Window
 from graph_world import Json, a_folder, a_graph_message, graph_world, outlook, write_mailbox
@@ -149,6 +150,18 @@ def test_the_quote_grows_with_the_mailbox_and_knows_its_bounds() -> None:
 def test_an_empty_mailbox_costs_nothing() -> None:
     document = quote(Census({}, {}), page_size=100, model="gpt-4o-mini", local=False)
     assert (document["messages"], document["llm"]["calls"], document["llm"]["usd"]) == (0, 0, 0.0)
+
+
+def test_little_mail_has_a_price_and_not_none() -> None:
+    llm = quote(Census({"Inbox": 36}, {2024: 36}), page_size=100, model="gpt-4o-mini", local=True)["llm"]
+    assert (llm["input_tokens"], llm["output_tokens"]) == (9_040, 2_100)
+    assert llm["usd"] == pytest.approx((9_040 * 0.15 + 2_100 * 0.60) / 1e6)
+    assert [_about(usd) for usd in (llm["usd"], 0.0, 0.01, 2.345)] == [
+        "less than a cent",
+        "nothing to pay",
+        "about $0.01",
+        "about $2.35",
+    ]
 
 
 def test_a_model_without_a_price_has_none_in_the_quote() -> None:

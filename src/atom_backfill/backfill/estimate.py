@@ -138,7 +138,7 @@ def _model_quote(messages: int, model: str) -> dict[str, Any]:
     calls = math.ceil(sent / MAILS_A_CALL)
     given, answered = sent * TOKENS_A_MAIL + calls * TOKENS_A_CALL, calls * ANSWER_A_CALL
     price = USD_A_MILLION.get(model)
-    usd = None if price is None else round((given * price[0] + answered * price[1]) / 1_000_000, 2)
+    usd = None if price is None else round((given * price[0] + answered * price[1]) / 1_000_000, 6)
     return {"calls": calls, "input_tokens": given, "output_tokens": answered, "usd": usd, "model": model}
 
 

@@ -147,9 +147,9 @@ def _show_failures(found: list[Document]) -> None:
         note("There are no failures.")
         return
     names = ("stage", "error_code", "attempts", "last_at", "error")
-    headings = ["FAILURE", "STAGE", "CODE", "ATTEMPTS", "LAST TRIED", "WHY"]
-    rows = [[handle(row["failure_id"]), *(row[name] for name in names)] for row in found]
-    table(headings, rows, right=[3])
+    headings = ["FAILURE", "FOLDER", "STAGE", "CODE", "ATTEMPTS", "LAST TRIED", "WHY"]
+    rows = [[handle(row["failure_id"]), row["folder"] or "", *(row[name] for name in names)] for row in found]
+    table(headings, rows, right=[4])
 
 
 def _show_retry(done: Document) -> None:
