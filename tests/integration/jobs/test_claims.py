@@ -244,6 +244,22 @@ async def test_a_tenant_with_nine_mailboxes_is_served_as_often_as_one_with_one(w
     assert served == {"large": 10, "small": 10}
 
 
+async def test_a_tenant_with_less_at_work_goes_first_however_lately_it_was_served(world: World) -> None:
+    large, small = await world.tenant("large"), await world.tenant("small")
+    for number in range(2):
+        await world.job(large, world.account(large, f"m{number}@large.example"), 9)
+    for _ in range(3):
+        await world.claim()
+    await world.job(small, world.account(small), 9)
+    for _ in range(4):
+        lease = await world.claim()
+        assert lease.tenant_id == small
+        await world.store.settle(lease, Done())
+    for _ in range(4):
+        lease = await world.claim()
+    assert lease.tenant_id == large, "it is served once there is as much at work of the other"
+
+
 async def test_of_claims_made_at_once_each_serves_another_tenant_while_there_is_one(world: World) -> None:
     tenants = [await world.tenant(f"tenant-{number}") for number in range(4)]
     for tenant in tenants:
