@@ -70,5 +70,6 @@ def _row() -> dict[str, Any]:
         "phase_number": 0,
         "next_run_at": NOW,
         "waits_after_error": False,
+        "address": "ines@lumen.example",
     }
     return missing | given
