@@ -84,7 +84,7 @@ def test_every_chunk_kind_and_stage_of_failure_is_documented() -> None:
 def test_every_word_for_what_sets_the_pace_is_documented() -> None:
     table = JOB.split("## `limited_by`")[1].split("\n## ")[0]
     about = source_words.words_of("_limited_by", "backfill/progress.py")
-    plain = ("embedding", "store", "error", "paused")
+    plain = ("embedding", "store", "paused")
     words = {word for word in about if word.startswith(("mailbox_", "no_")) or word in plain}
     assert {"mailbox_throttle", "mailbox_latency", "no_worker"} <= words
     assert words - _marked(table) == set()

@@ -42,6 +42,7 @@ def job_view(row: Mapping[str, Any]) -> dict[str, Any]:
             "throttled_s": round(row["throttled_s"], 1),
             "chunks_done": row["completed_chunks"],
             "chunks_total": row["total_chunks"],
+            "held_up": _held_up(row),
         },
         "graph": {
             "status": graph,
@@ -85,6 +86,11 @@ def _rate(row: Mapping[str, Any]) -> float:
     return float(row["pace_messages"]) * math.exp(-since_page / TIME_CONSTANT_S) / weight
 
 
+def _held_up(row: Mapping[str, Any]) -> bool:
+    """Tell whether all that could be done now waits after an error, to be tried again by itself."""
+    return row["status"] != "paused" and _phase(row) != "done" and not row["leased"] and row["waits_after_error"]
+
+
 def _limited_by(row: Mapping[str, Any]) -> str | None:
     if row["status"] == "paused":
         return "paused"
@@ -93,10 +99,9 @@ def _limited_by(row: Mapping[str, Any]) -> str | None:
     if row["throttled_until"] is not None and row["throttled_until"] > row["now"]:
         return "mailbox_throttle"
     if not row["leased"]:
-        if row["waits_after_error"]:
-            return "error"
         waits_for = row["next_run_at"] or row["now"]
-        return "no_worker" if _seconds(row["now"], waits_for) > NOBODY_AT_WORK_S else None
+        late = _seconds(row["now"], waits_for) > NOBODY_AT_WORK_S
+        return "no_worker" if late and not row["waits_after_error"] else None
     paces = {"mailbox_latency": row["pace_fetch"], "embedding": row["pace_embed"], "store": row["pace_store"]}
     slowest = max(paces, key=lambda name: paces[name])
     return slowest if paces[slowest] > 0 else None

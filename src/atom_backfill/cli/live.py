@@ -124,7 +124,7 @@ class Reasons:
 
     def new(self, job: Document) -> str:
         """Return the sentence about the error that a job's work waits after, "" where there is none not told before."""
-        reason = shown(job["last_error"]) if job["ingest"]["limited_by"] == "error" and job["last_error"] else ""
+        reason = shown(job["last_error"]) if job["ingest"]["held_up"] and job["last_error"] else ""
         if not reason or reason in self._told:
             return ""
         self._told.add(reason)
@@ -188,6 +188,8 @@ def _pace(job: Document) -> list[str]:
         parts.append(f"{duration(ingest['eta_s'])} left")
     if ingest["limited_by"]:
         parts.append(f"limited by {ingest['limited_by'].replace('_', ' ')}")
+    if ingest["held_up"]:
+        parts.append("held up by an error")
     if ingest["throttled_s"]:
         parts.append(f"throttled {duration(ingest['throttled_s'])}")
     if job["failures"]:

@@ -192,7 +192,8 @@ async def test_a_job_whose_work_waits_after_an_error_says_so_and_does_not_ask_fo
     await world.store.settle(lease, Again(60.0, "memory_unwritable", "It cannot be written.", counts=True))
     reader = JobReader(world.database, lease.tenant_id)
     (waiting,) = await reader.jobs()
-    assert (waiting["ingest"]["limited_by"], waiting["last_error"]) == ("error", "It cannot be written.")
+    assert (waiting["ingest"]["limited_by"], waiting["ingest"]["held_up"]) == (None, True)
+    assert waiting["last_error"] == "It cannot be written."
     world.run("UPDATE sync_chunks SET run_at = atom_now() WHERE id = %(id)s", id=lease.chunk_id)
     assert (await reader.jobs())[0]["ingest"]["limited_by"] is None
     world.run("UPDATE sync_chunks SET run_at = atom_now() - interval '11 s' WHERE id = %(id)s", id=lease.chunk_id)

@@ -118,8 +118,8 @@ LIMITS: list[tuple[str | None, dict[str, Any]]] = [
     ("no_worker", {"leased": False, "next_run_at": NOW - timedelta(seconds=11)}),
     (None, {"leased": False, "next_run_at": NOW - timedelta(seconds=9)}),
     (None, {"leased": False, "next_run_at": SOON}),
-    ("error", {"leased": False, "next_run_at": SOON, "waits_after_error": True}),
-    ("error", {"leased": False, "next_run_at": NOW - timedelta(minutes=1), "waits_after_error": True}),
+    (None, {"leased": False, "next_run_at": SOON, "waits_after_error": True}),
+    (None, {"leased": False, "next_run_at": NOW - timedelta(minutes=1), "waits_after_error": True}),
     ("embedding", {"waits_after_error": True}),
     (None, {"leased": False, "next_run_at": None}),
     ("no_worker", {"status": "pending", "leased": False, "next_run_at": NOW - timedelta(minutes=1)}),
@@ -129,6 +129,12 @@ LIMITS: list[tuple[str | None, dict[str, Any]]] = [
     (None, {"status": "failed", "leased": False}),
     (None, {"status": "cancelled", "leased": False}),
 ]
+
+
+def test_work_is_held_up_while_all_of_it_waits_after_an_error() -> None:
+    assert ingest(leased=False, waits_after_error=True)["held_up"] is True
+    for about in ({"leased": True}, {"status": "paused"}, {"status": "failed"}, {"waits_after_error": False}):
+        assert ingest(**{"leased": False, "waits_after_error": True, **about})["held_up"] is False
 
 
 @pytest.mark.parametrize(("limit", "about"), LIMITS, ids=str)

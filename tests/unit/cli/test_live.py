@@ -20,13 +20,14 @@ from atom_backfill.errors import RetryLaterError
 from fakes.skipping_clock import SkippingClock
 
 NOON = datetime(2024, 1, 31, 12, 0, tzinfo=UTC)
-INGEST = ("messages_done", "messages_total", "percent", "rate_per_s", "eta_s", "limited_by", "throttled_s")
+INGEST = ("messages_done", "messages_total", "percent", "rate_per_s", "eta_s", "limited_by", "held_up", "throttled_s")
 
 
 def a_job(status: str = "running", phase: str = "reading", **about: Any) -> dict[str, Any]:
     ingest = {
         "status": status, "messages_done": 1200, "messages_total": 4000, "percent": 30.0, "rate_per_s": 210.4,
-        "eta_s": 13, "limited_by": "embedding", "throttled_s": 0.0, "chunks_done": 3, "chunks_total": 9,
+        "eta_s": 13, "limited_by": "embedding", "held_up": False, "throttled_s": 0.0, "chunks_done": 3,
+        "chunks_total": 9,
     }  # fmt: skip
     ingest |= {name: about.pop(name) for name in INGEST if name in about}
     graph = {"status": "waiting_for_key", "units_done": 0, "units_total": 0, "percent": 0.0}
@@ -97,16 +98,16 @@ def test_why_a_job_does_not_go_on_is_written_at_once_and_once() -> None:
     times: Iterator[float] = iter([0.0, 0.5, 1.0, 1.5, 2.0])
     lines = Lines(written.append, lambda: next(times))
     lines.show(a_job(last_error="The database has been away."))
-    for limited_by in ("error", None, "error"):
-        lines.show(a_job(limited_by=limited_by, last_error=UNFIT))
-    lines.show(a_job(limited_by="error", last_error="The disk is full."))
+    for held_up in (True, False, True):
+        lines.show(a_job(held_up=held_up, last_error=UNFIT))
+    lines.show(a_job(held_up=True, last_error="The disk is full."))
     assert [line.partition(" It is tried again")[0] for line in written[1:]] == [UNFIT, "The disk is full."]
 
 
 def test_the_display_shows_why_a_job_does_not_go_on() -> None:
-    text = " ".join(drawn(a_job(limited_by="error", last_error=UNFIT)).split())
+    text = " ".join(drawn(a_job(held_up=True, last_error=UNFIT)).split())
     assert text.count(UNFIT) == 1
-    assert "limited by error" in text
+    assert "held up by an error" in text
 
 
 def test_an_object_is_printed_when_more_than_the_pace_has_changed(capsys: pytest.CaptureFixture[str]) -> None:
