@@ -167,6 +167,23 @@ def test_attachments_are_recorded_and_a_sealed_body_is_noted() -> None:
     assert message.notes == ("body_encrypted",)
 
 
+@pytest.mark.parametrize("body", [None, 7, [], {}, {"content": 7}, {"content": None}])
+def test_a_body_that_is_none_is_noted(body: object) -> None:
+    message = read(a_graph_message(body=body))
+    assert (message.body, message.notes) == ("", ("body_missing",))
+
+
+@pytest.mark.parametrize("to", ["nonsense", 7, ["nonsense"], [None], [{"emailAddress": "ann@lumen.example"}]])
+def test_recipients_that_are_none_are_noted(to: object) -> None:
+    message = read(a_graph_message(toRecipients=to))
+    assert (message.to, message.notes) == ((), ("recipients_unreadable",))
+
+
+@pytest.mark.parametrize("to", [None, [], [{}], [{"emailAddress": {}}]])
+def test_no_recipients_are_nothing_to_note(to: object) -> None:
+    assert read(a_graph_message(toRecipients=to)).notes == ()
+
+
 def test_too_much_is_cut_and_noted() -> None:
     crowd = [person(f"P{n}", f"p{n}@lumen.example") for n in range(50)]
     limits = Limits(recipients=20, body_characters=100, subject_characters=10, references=2)

@@ -30,7 +30,7 @@ def read_graph(payload: bytes, *, limits: Limits) -> Message:
     subject = _line(item.get("subject"))
     references = message_ids(f"{by_name.get('references', '')} {by_name.get('in-reply-to', '')}")
     attachments = tuple(_attachments(item.get("attachments"), limits))
-    body, body_type = _body(item.get("body"))
+    body, body_type = _body(item.get("body"), notes)
     return Message(
         source_id=SourceId(_line(item["id"])),
         folder_id=FolderId(_line(item.get("parentFolderId"))),
@@ -60,6 +60,7 @@ def read_graph(payload: bytes, *, limits: Limits) -> Message:
         notes=tuple(notes)
         + sealed_note(attachments, empty=not body.strip())
         + (("recipients_truncated",) if recipients.truncated else ())
+        + (("recipients_unreadable",) if recipients.unreadable else ())
         + (("references_truncated",) if len(references) > limits.references else ()),
     )
 
@@ -99,10 +100,11 @@ def _date(item: dict[str, Any], field: str, notes: list[str]) -> datetime | None
     return moment
 
 
-def _body(value: object) -> tuple[str, BodyType]:
+def _body(value: object, notes: list[str]) -> tuple[str, BodyType]:
     if isinstance(value, str):
         return repair(value), "text"
     if not isinstance(value, dict) or not isinstance(value.get("content"), str):
+        notes.append("body_missing")
         return "", "text"
     declared = value.get("contentType")
     return repair(value["content"]), "html" if isinstance(declared, str) and declared.lower() == "html" else "text"
@@ -124,9 +126,10 @@ class _Recipients:
         self._limits = limits
         self._room = limits.recipients
         self.truncated = False
+        self.unreadable = False
 
     def read(self, value: object) -> tuple[Address, ...]:
-        items = value if isinstance(value, list) else [value]
+        items = value if isinstance(value, list) else [] if value is None else [value]
         addresses: list[Address] = []
         for item in items:
             if self._room <= 0:
@@ -135,6 +138,8 @@ class _Recipients:
             if address := _address(item, self._limits):
                 addresses.append(address)
                 self._room -= 1
+            elif not isinstance(item, dict) or not isinstance(item.get("emailAddress", item), dict):
+                self.unreadable = True
         return tuple(addresses)
 
 
