@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -32,6 +33,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--replay", metavar="SCHEDULE", help="run one schedule: a seed, or its JSON")
     parser.add_argument("--report", type=Path, default=Path("atom_torture/report"), metavar="FOLDER")
     asked = parser.parse_args(arguments)
+    # Told to end, it ends its processes, and they their servers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         return _replay(asked.replay) if asked.replay else _run(asked)
     except (ScheduleError, WitheredError, BrokenHarnessError) as error:

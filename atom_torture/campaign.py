@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -103,8 +104,9 @@ def _running(commands: list[list[str]], product: Path | None) -> Iterator[Iterat
     try:
         yield _until_all_ended(processes, lines)
     finally:
+        # Interrupted, not killed: each has a server of its own to end.
         for process in processes:
-            process.terminate()
+            process.send_signal(signal.SIGINT)
         for process in processes:
             process.wait()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -23,6 +24,8 @@ from atom_torture.schedule import Schedule, from_seed, parse
 def main(arguments: list[str]) -> int:
     """Run them."""
     configure("text", "critical")
+    # A process that is started in the background ignores it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if arguments[0] == "--schedule":
         schedules: Iterable[Schedule] = [parse(arguments[1])]
     else:

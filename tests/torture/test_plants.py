@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from atom_torture.campaign import BrokenHarnessError, run_campaign
+from atom_torture.campaign import BrokenHarnessError, Outcome, run_campaign
 from atom_torture.plants import Plant, WitheredError, planted, plants
 
 ALL = plants()
@@ -57,3 +57,16 @@ def test_the_checker_shares_no_code_with_the_product() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_who_leaves_early_leaves_no_server_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+    def leave(_: Outcome) -> None:
+        (home,) = tmp_path.glob("atom-torture-*")
+        assert list(home.iterdir())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_campaign(0, 50, jobs=1, told=leave)
+    assert list(tmp_path.glob("atom-torture-*")) == []
