@@ -168,7 +168,7 @@ def test_the_document_has_every_field_of_its_contract() -> None:
     ]  # fmt: skip
     assert list(shown["ingest"]) == [
         "status", "messages_done", "messages_total", "percent", "rate_per_s", "eta_s", "limited_by", "throttled_s",
-        "chunks_done", "chunks_total",
+        "chunks_done", "chunks_total", "held_up",
     ]  # fmt: skip
     assert list(shown["graph"]) == [
         "status", "units_done", "units_total", "percent", "rate_per_s", "eta_s", "calls", "input_tokens",
