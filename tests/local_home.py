@@ -27,7 +27,7 @@ JOB = {
 }  # fmt: skip
 INGEST = {
     "status", "messages_done", "messages_total", "percent", "rate_per_s", "eta_s", "limited_by", "throttled_s",
-    "chunks_done", "chunks_total",
+    "chunks_done", "chunks_total", "held_up",
 }  # fmt: skip
 GRAPH = {
     "status", "units_done", "units_total", "percent", "rate_per_s", "eta_s", "calls", "input_tokens", "output_tokens",
