@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from atom_torture.campaign import BrokenHarnessError, Caught, Outcome, replay, run_campaign
-from atom_torture.plants import Plant, WitheredError, planted, plants
+from atom_torture.plants import PLANTS, Plant, WitheredError, planted
 from atom_torture.report import Report
 from atom_torture.schedule import ScheduleError, from_seed, parse
 
@@ -49,7 +49,7 @@ def _run(asked: argparse.Namespace) -> int:
         outcome = run_campaign(asked.first, asked.schedules, jobs=asked.jobs, told=_tell)
         print(file=sys.stderr)
     seconds = time.monotonic() - began
-    caught = [_plant(each, asked) for each in plants() if asked.plants or (asked.plant and asked.plant in each.name)]
+    caught = [_plant(each, asked) for each in PLANTS if asked.plants or (asked.plant and asked.plant in each.name)]
     report = Report(asked.first, outcome, caught, seconds)
     report.write(asked.report)
     for schedule, violations in outcome.failed:

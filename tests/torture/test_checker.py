@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import lancedb
+
 from atom_torture.arena import Arena, Mailbox, an_arena
 from atom_torture.checker import Watcher, at_rest
 from atom_torture.life import Life, bury, track_tasks

@@ -7,23 +7,24 @@ import sys
 from pathlib import Path
 
 import pytest
-from atom_torture.campaign import BrokenHarnessError, Outcome, run_campaign
-from atom_torture.plants import Plant, WitheredError, planted, plants
 
-ALL = plants()
+from atom_torture.campaign import ROOT, BrokenHarnessError, Outcome, run_campaign
+from atom_torture.plants import PLANTS, Plant, WitheredError, planted
 
 
 def test_there_are_enough_and_each_breaks_something_else() -> None:
-    assert len(ALL) >= 20
-    assert len({plant.name for plant in ALL}) == len({(plant.file, plant.old, plant.new) for plant in ALL}) == len(ALL)
+    assert len(PLANTS) >= 20
+    patches = {(plant.file, plant.query, plant.old, plant.new) for plant in PLANTS}
+    assert len({plant.name for plant in PLANTS}) == len(patches) == len(PLANTS)
 
 
-@pytest.mark.parametrize("plant", ALL, ids=lambda plant: plant.name)
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
 def test_a_planted_product_still_is_python(plant: Plant) -> None:
-    with planted(plant) as folder:
-        assert plant.new in (folder / "atom_backfill" / plant.file).read_text()
-        if plant.file.endswith(".py"):
-            compile((folder / "atom_backfill" / plant.file).read_text(), plant.file, "exec")
+    text = (ROOT / "src" / "atom_backfill" / plant.file).read_text()
+    grown = plant.grown_in(text)
+    assert plant.new in grown != text
+    if plant.file.endswith(".py"):
+        compile(grown, plant.file, "exec")
 
 
 def test_a_plant_that_the_product_has_outgrown_is_no_plant() -> None:
@@ -36,7 +37,7 @@ def test_a_plant_that_the_product_has_outgrown_is_no_plant() -> None:
 
 
 def test_a_bug_is_caught_and_the_sound_product_is_not_blamed() -> None:
-    (bug,) = [plant for plant in ALL if plant.name == "the memory is not written"]
+    (bug,) = [plant for plant in PLANTS if plant.name == "the memory is not written"]
     with planted(bug) as product:
         blamed = run_campaign(0, 2, jobs=1, product=product, until_caught=True)
     assert blamed.failed

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from atom_torture.schedule import POINTS, ScheduleError, from_seed, parse
 
 SOUND: dict[str, Any] = json.loads(from_seed(7).as_line())
