@@ -80,22 +80,12 @@ WHERE chunk.tenant_id = %(tenant)s AND chunk.id = ANY(%(chunks)s) AND chunk.stat
 
 -- name: find_miscounted
 -- Jobs whose counters are not what the tables hold, in one snapshot, in which pages count whole or not at all.
-WITH counted AS (
-    SELECT job.id, job.account_id,
-       (SELECT count(*) FROM messages WHERE messages.tenant_id = job.tenant_id AND messages.first_job_id = job.id)
-           AS records,
-       (SELECT count(*) FROM discovered_entities found WHERE found.tenant_id = job.tenant_id AND found.job_id = job.id)
-       + (SELECT count(*) FROM graph_evidence shown WHERE shown.tenant_id = job.tenant_id AND shown.job_id = job.id
-          AND shown.node_id IS NOT NULL) AS entities,
-       (SELECT count(*) FROM graph_evidence shown WHERE shown.tenant_id = job.tenant_id AND shown.job_id = job.id
-        AND shown.edge_id IS NOT NULL) AS relationships
-    FROM historical_sync_jobs job WHERE job.tenant_id = %(tenant)s
-)
-SELECT counted.id, counted.account_id
-FROM counted JOIN historical_sync_jobs job ON job.tenant_id = %(tenant)s AND job.id = counted.id
-WHERE (job.records_processed, job.entities_extracted, job.relationships_extracted)
+SELECT job.id, job.account_id
+FROM historical_sync_jobs job CROSS JOIN LATERAL job_counts(job.tenant_id, job.id) counted
+WHERE job.tenant_id = %(tenant)s
+  AND (job.records_processed, job.entities_extracted, job.relationships_extracted)
       IS DISTINCT FROM (counted.records, counted.entities, counted.relationships)
-ORDER BY counted.id;
+ORDER BY job.id;
 
 -- name: lock_record
 -- The lock of page commits (backfill/queries.sql), so that none of the account's counts meanwhile.
@@ -103,21 +93,10 @@ SELECT pg_advisory_xact_lock(hashtextextended('record ' || %(account)s::text, 0)
 
 -- name: count_anew
 -- The job's counters as the tables have it.
-WITH counted AS (
-    SELECT job.id, job.account_id,
-       (SELECT count(*) FROM messages WHERE messages.tenant_id = job.tenant_id AND messages.first_job_id = job.id)
-           AS records,
-       (SELECT count(*) FROM discovered_entities found WHERE found.tenant_id = job.tenant_id AND found.job_id = job.id)
-       + (SELECT count(*) FROM graph_evidence shown WHERE shown.tenant_id = job.tenant_id AND shown.job_id = job.id
-          AND shown.node_id IS NOT NULL) AS entities,
-       (SELECT count(*) FROM graph_evidence shown WHERE shown.tenant_id = job.tenant_id AND shown.job_id = job.id
-        AND shown.edge_id IS NOT NULL) AS relationships
-    FROM historical_sync_jobs job WHERE job.tenant_id = %(tenant)s AND job.id = %(job)s
-)
 UPDATE historical_sync_jobs job
 SET records_processed = counted.records, entities_extracted = counted.entities,
     relationships_extracted = counted.relationships
-FROM counted
-WHERE job.tenant_id = %(tenant)s AND job.id = counted.id
+FROM job_counts(%(tenant)s, %(job)s) counted
+WHERE job.tenant_id = %(tenant)s AND job.id = %(job)s
   AND (job.records_processed, job.entities_extracted, job.relationships_extracted)
       IS DISTINCT FROM (counted.records, counted.entities, counted.relationships);

@@ -19,6 +19,15 @@ CREATE TABLE memory_datasets (
 );
 CREATE UNIQUE INDEX memory_datasets_one_building ON memory_datasets (tenant_id) WHERE retired_at IS NULL;
 
+CREATE FUNCTION job_counts(tenant uuid, job uuid, OUT records bigint, OUT entities bigint, OUT relationships bigint)
+    LANGUAGE sql STABLE AS $$
+    SELECT (SELECT count(*) FROM messages WHERE tenant_id = tenant AND first_job_id = job),
+           (SELECT count(*) FROM discovered_entities WHERE tenant_id = tenant AND job_id = job)
+           + (SELECT count(*) FROM graph_evidence WHERE tenant_id = tenant AND job_id = job AND node_id IS NOT NULL),
+           (SELECT count(*) FROM graph_evidence WHERE tenant_id = tenant AND job_id = job AND edge_id IS NOT NULL)
+    $$;
+COMMENT ON FUNCTION job_counts(uuid, uuid) IS 'What the counters of a job must be.';
+
 DO $$
 DECLARE
     name text;
