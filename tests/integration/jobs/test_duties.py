@@ -108,8 +108,9 @@ async def test_a_duty_that_is_lost_is_stopped(world: World) -> None:
         await asyncio.wait_for(begun.wait(), 5)
         await clock.until_sleeping()
         world.run("UPDATE duties SET fence = fence + 1")
+        assert not stopped.is_set()
         await clock.advance(DUTY_LEASE_S / 4)
-        await asyncio.wait_for(stopped.wait(), 5)
+        assert await asyncio.wait_for(stopped.wait(), 5)
 
 
 async def test_the_reaper_tells_of_what_it_rescues(world: World) -> None:

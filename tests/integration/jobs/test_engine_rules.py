@@ -377,7 +377,11 @@ def engine(fresh_database: FreshDatabase) -> Iterator[Engine]:
 
 def test_the_engine_does_what_a_model_of_it_does(engine: Engine) -> None:
     class EngineRules(Rules):
-        pass
+        runs = 0
+
+        def teardown(self) -> None:
+            super().teardown()
+            EngineRules.runs += 1
 
     EngineRules.engine = engine
     asked = int(os.environ.get("ATOM_RULES_EXAMPLES", "0"))
@@ -395,3 +399,4 @@ def test_the_engine_does_what_a_model_of_it_does(engine: Engine) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+    assert EngineRules.runs >= (asked or 30)

@@ -388,8 +388,9 @@ async def test_an_idle_worker_stays_and_wakes_when_told(world: World) -> None:
     async with scene.running():
         await clock.until_sleeping()
         await world.job(tenant := await world.tenant(), world.account(tenant))
+        assert not scene.begun.is_set()
         scene.wake.set()
-        await asyncio.wait_for(scene.begun.wait(), 5)
+        assert await asyncio.wait_for(scene.begun.wait(), 5)
 
 
 async def test_an_idle_worker_polls_when_nobody_tells(world: World) -> None:

@@ -74,8 +74,10 @@ class _Full(io.StringIO):
 
 
 def test_work_goes_on_where_nobody_can_read_its_progress() -> None:
-    with redirect_stderr(_Full()):
+    full = _Full()
+    with redirect_stderr(full):
         note("completed: 4,000 of 4,000")
+    assert full.getvalue() == "completed: 4,000 of 4,000\n", "it was tried"
 
 
 def test_json_is_one_line_with_every_kind_of_value(capsys: pytest.CaptureFixture[str]) -> None:
