@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-MB = 2**20
 _TICK = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
 

@@ -15,12 +15,11 @@ from atom_backfill.errors import KeyNeededError
 from atom_backfill.http import HttpClient
 from atom_backfill.jobs.job import TenantId
 from atom_backfill.jobs.postgres import PostgresDuties
-from atom_backfill.llm.client import OpenAIEmbedder
+from atom_backfill.llm.client import CALL_SECONDS, OpenAIEmbedder
 from atom_backfill.memory.ports import Embedder, PassageStore
 from atom_backfill.memory.postgres import PostgresMemories
 from atom_backfill.settings import Settings
 
-MODEL_SECONDS = 90.0
 OPENAI = "https://api.openai.com/v1"
 MAKING_S = 60.0
 """For which a process that makes a dataset keeps the others from it, should it die meanwhile."""
@@ -133,7 +132,7 @@ class Memories:
             return key or ""
 
         async with AsyncExitStack() as opening:
-            http = await opening.enter_async_context(HttpClient(base, total_seconds=MODEL_SECONDS))
+            http = await opening.enter_async_context(HttpClient(base, total_seconds=CALL_SECONDS))
             model, clock = self._settings.openai_embedding_model, self._outside.clock
             make = partial(OpenAIEmbedder, http, model=model, key=own_key, clock=clock)
             embedder = make(dim=await make(dim=0).probe_dim())

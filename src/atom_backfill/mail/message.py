@@ -78,5 +78,4 @@ class Message:
     importance: str = "normal"
     web_link: str = ""
     change_key: str = ""
-    modified_at: datetime | None = None
     notes: tuple[str, ...] = ()

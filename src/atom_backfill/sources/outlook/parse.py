@@ -56,7 +56,6 @@ def read_graph(payload: bytes, *, limits: Limits) -> Message:
         importance=_importance(item.get("importance")),
         web_link=cut(_line(item.get("webLink")), 2_048),
         change_key=_line(item.get("changeKey")),
-        modified_at=read_iso(_line(item.get("lastModifiedDateTime"))),
         notes=tuple(notes)
         + sealed_note(attachments, empty=not body.strip())
         + (("recipients_truncated",) if recipients.truncated else ())
