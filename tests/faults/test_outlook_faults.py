@@ -3,74 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 
 from atom_backfill.errors import (
-    AtomError,
-    NeedsOwnerError,
-    NotFoundError,
     RetryLaterError,
     SignInNeededError,
     ThrottledError,
 )
-from atom_backfill.mail.message import FolderId, SourceId
 from atom_backfill.sources.outlook.client import RENEWALS
-from atom_backfill.sources.ports import Page, Unreadable, Window
-from graph_world import GraphWorld, Json, Outlook, a_folder, a_graph_message, graph_world, outlook, write_mailbox
-
-NOON = datetime(2026, 3, 2, 12, 0, 0, tzinfo=UTC)
-MARCH = Window(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC))
-INBOX = a_folder("Inbox", wellKnownName="inbox")
-FOLDER = FolderId(INBOX["id"])
-MAILS = [
-    a_graph_message(INBOX, receivedDateTime=(NOON - n * timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ"))
-    for n in range(50)
-]
-IDS = [mail["id"] for mail in MAILS]
-
-
-@asynccontextmanager
-async def mailbox(
-    tmp_path: Path, *faults: Json, quirks: Json | None = None, **about: Any
-) -> AsyncIterator[tuple[Outlook, GraphWorld]]:
-    """Fifty mails, and a sign-in that was made before the faults begin."""
-    write_mailbox(tmp_path, MAILS, [INBOX])
-    async with graph_world(tmp_path, quirks=quirks) as world, outlook(world, **about) as found:
-        await found.tokens.token()
-        world.script(*faults)
-        yield found, world
-
-
-async def walk(source: Outlook, *, size: int = 10, window: Window = MARCH) -> tuple[list[str], list[Unreadable]]:
-    """Walk a window as the product does: a broken link goes on from the oldest second seen."""
-    ids: list[str] = []
-    unreadable: dict[SourceId, Unreadable] = {}
-    link, oldest = None, window.end
-    for _ in range(200):
-        page: Page = await source.source.page(FOLDER, window, size=size, link=link)
-        ids += [item.source_id for item in page.items]
-        unreadable.update({item.source_id: item for item in page.unreadable})
-        dates = [item.received_at for item in (*page.items, *page.unreadable) if item.received_at]
-        oldest = min([*dates, oldest]) if oldest else None
-        link = page.next
-        if page.broken_link:
-            window, link = Window(window.start, oldest + timedelta(seconds=1) if oldest else None), None
-        elif link is None:
-            return ids, list(unreadable.values())
-    raise AssertionError("the walk does not end")
-
-
-def limit_for(fault: Json, seconds: float = 0.4) -> float:
-    """A short time limit for what runs into it, and a long one for what must not on a busy machine."""
-    return seconds if fault["kind"] in ("hang", "slow") else 20.0
-
+from atom_backfill.sources.ports import Page
+from faulty_mailbox import FOLDER, IDS, INBOX, MAILS, MARCH, limit_for, mailbox, walk
+from graph_world import Json, a_folder, a_graph_message, graph_world, outlook, write_mailbox
 
 ONCE_AND_OFTEN = {
     "429 with a wait": {"kind": "429", "retry_after": 1},
@@ -335,113 +281,3 @@ async def test_a_list_of_folders_that_leads_nowhere_is_no_list(tmp_path: Path, k
         assert raised.value.code == "broken_link"
         world.script()
         assert len(await found.source.folders()) == 150
-
-
-@pytest.mark.parametrize("kind", ["500", "502", "503", "504", "hang", "reset", "truncate"])
-async def test_a_count_that_cannot_be_had_is_none(tmp_path: Path, kind: str) -> None:
-    fault = {"on": "count", "kind": kind, "every": 1}
-    async with mailbox(tmp_path, fault, total_seconds=limit_for(fault, 0.15)) as (found, _):
-        assert await found.source.count(FOLDER, MARCH) is None
-
-
-async def test_a_count_is_read_past_a_byte_order_mark_and_minus_one_is_none(tmp_path: Path) -> None:
-    async with mailbox(tmp_path, quirks={"count_bom": True}) as (found, _):
-        assert await found.source.count(FOLDER, MARCH) == 50
-    async with mailbox(tmp_path, quirks={"count_always": {"*": -1}}) as (found, _):
-        assert await found.source.count(FOLDER, MARCH) is None
-
-
-REFUSED: list[tuple[str, Json, str, type[AtomError], str]] = [
-    ("no permission", {"app_roles": []}, "ines@example.com", NeedsOwnerError, "access_denied"),
-    ("out of scope", {"allowed_mailboxes": ["other"]}, "ines@example.com", NeedsOwnerError, "access_denied"),
-    ("no such user", {}, "nobody@example.com", NeedsOwnerError, "mailbox_not_found"),
-    ("inactive", {"inactive_mailboxes": ["ines"]}, "ines@example.com", NeedsOwnerError, "mailbox_not_found"),
-]
-
-
-@pytest.mark.parametrize(
-    ("quirks", "address", "kind", "code"), [row[1:] for row in REFUSED], ids=[r[0] for r in REFUSED]
-)
-async def test_what_only_the_owner_can_change_is_said_at_once(
-    tmp_path: Path, quirks: Json, address: str, kind: type[AtomError], code: str
-) -> None:
-    async with mailbox(tmp_path, quirks=quirks, address=address) as (found, world):
-        with pytest.raises(kind) as raised:
-            await found.source.identify()
-        assert raised.value.code == code
-        assert "request-id" in raised.value.detail
-        assert address not in raised.value.message + raised.value.detail
-        assert len(world.requests("messages")) <= 1
-
-
-async def test_a_permission_that_hides_bodies_is_refused(tmp_path: Path) -> None:
-    async with mailbox(tmp_path, quirks={"app_roles": ["Mail.ReadBasic.All"]}) as (found, _):
-        with pytest.raises(NeedsOwnerError) as raised:
-            await found.source.identify()
-        assert raised.value.code == "access_denied"
-        assert "Mail.Read" in raised.value.message
-
-
-async def test_a_corrupt_newest_message_does_not_hide_whose_mailbox_it_is(tmp_path: Path) -> None:
-    async with mailbox(tmp_path, {"on": "any", "kind": "corrupt_item", "id": IDS[0]}) as (found, world):
-        identity = await found.source.identify()
-        assert identity.identity == world.service.mailboxes["ines"].user_id
-
-
-async def test_without_a_user_id_the_root_folder_is_the_identity(tmp_path: Path) -> None:
-    async with mailbox(tmp_path, quirks={"context_user": "as_requested"}) as (found, world):
-        identity = await found.source.identify()
-        assert identity.identity == world.service.mailboxes["ines"].tree.root.id
-
-
-async def test_a_folder_that_is_gone_is_not_found(tmp_path: Path) -> None:
-    for code in ("ErrorFolderNotFound", "ErrorItemNotFound"):
-        async with mailbox(tmp_path, quirks={"missing_folder_code": code}) as (found, _):
-            with pytest.raises(NotFoundError):
-                await found.source.page(FolderId("AAMkNoFolder="), MARCH, size=10)
-
-
-async def test_a_message_that_goes_away_during_a_walk_is_no_failure(tmp_path: Path) -> None:
-    async with mailbox(tmp_path, {"on": "any", "kind": "corrupt_item", "id": IDS[4]}) as (found, world):
-        box = world.service.mailboxes["ines"]
-        entry = box.find(IDS[4])
-        assert entry is not None
-        page = await found.source.page(FOLDER, MARCH, size=4)
-        box.delete(entry)
-        ids, unreadable = [item.source_id for item in page.items], list(page.unreadable)
-        while page.next:
-            page = await found.source.page(FOLDER, MARCH, size=4, link=page.next)
-            ids += [item.source_id for item in page.items]
-            unreadable += page.unreadable
-    assert set(ids) == set(IDS) - {IDS[4]}
-    assert unreadable == []
-
-
-async def test_short_pages_lose_nothing(tmp_path: Path) -> None:
-    """Graph counts items that are no messages into $skip, and shows fewer than asked for."""
-    async with mailbox(tmp_path, quirks={"short_pages": 3}) as (found, _):
-        ids, _ = await walk(found)
-        assert ids == IDS
-    async with mailbox(tmp_path, {"on": "messages", "kind": "504", "at": [3, 4, 5]}) as (found, _):
-        ids, _ = await walk(found)
-        assert ids == IDS
-
-
-async def test_every_request_asks_for_immutable_ids_and_holds_a_permit(tmp_path: Path) -> None:
-    async with mailbox(tmp_path) as (found, world):
-        await found.source.identify()
-        await found.source.folders()
-        ids, _ = await walk(found)
-        assert ids == IDS, "the simulator gives other ids to whoever does not ask for immutable ones"
-        assert found.permits.peak <= 4
-        kinds = Counter(kind for kind, status, _ in found.seen if status)
-        assert kinds["messages"] == 7
-        assert sum(kinds.values()) == len([r for r in world.requests() if r["path"].startswith("/v1.0")])
-
-
-async def test_what_is_told_of_requests_holds_no_ids_and_no_addresses(tmp_path: Path) -> None:
-    async with mailbox(tmp_path) as (found, _):
-        await found.source.folders()
-        await walk(found)
-        await found.source.message(SourceId(IDS[0]))
-        assert {kind for kind, _, _ in found.seen} <= {"messages", "message", "folders", "count", "user"}
