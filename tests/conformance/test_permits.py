@@ -13,6 +13,7 @@ from atom_backfill.clock import SystemClock
 from atom_backfill.errors import ThrottledError
 from atom_backfill.sources.ports import Permits
 from atom_backfill.sources.postgres import PostgresPermits
+from crowd import most_in_flight
 from fakes.permits import MemoryPermits
 from worlds import World
 
@@ -30,21 +31,7 @@ async def make(request: pytest.FixtureRequest, world: World) -> Maker:
 
 
 async def test_no_more_requests_are_in_flight_than_allowed(make: Maker) -> None:
-    permits, in_flight, peak, full = make(), 0, 0, asyncio.Event()
-
-    async def request() -> None:
-        nonlocal in_flight, peak
-        async with permits.hold():
-            in_flight += 1
-            peak = max(peak, in_flight)
-            if in_flight == MOST:
-                full.set()
-            await full.wait()
-            in_flight -= 1
-
-    async with asyncio.timeout(20):
-        await asyncio.gather(*(request() for _ in range(10)))
-    assert (peak, in_flight) == (MOST, 0)
+    assert await most_in_flight([make()], 10, allowed=MOST) == MOST
 
 
 @pytest.mark.parametrize("how", ["fails", "is cancelled"])

@@ -12,6 +12,7 @@ from atom_backfill.clock import Clock
 from atom_backfill.errors import ThrottledError
 from atom_backfill.jobs.job import AccountId
 from atom_backfill.sources.postgres import PostgresPermits
+from crowd import most_in_flight
 from fakes.skipping_clock import SkippingClock
 from lingering import Lingering
 from worlds import World
@@ -39,22 +40,8 @@ def slots(world: World) -> list[str]:
 
 
 async def test_no_more_requests_are_in_flight_than_allowed_whoever_sends_them(world: World, account: AccountId) -> None:
-    in_flight, peak = 0, 0
-    full = asyncio.Event()
-
-    async def request(permits: PostgresPermits) -> None:
-        nonlocal in_flight, peak
-        async with permits.hold():
-            in_flight += 1
-            peak = max(peak, in_flight)
-            if in_flight == MOST:
-                full.set()
-            await full.wait()
-            in_flight -= 1
-
     workers = [a_worker(world, account) for _ in range(2)]
-    await asyncio.gather(*(request(workers[n % 2]) for n in range(24)))
-    assert peak == MOST
+    assert await most_in_flight(workers, 24, allowed=MOST) == MOST
     assert slots(world) == ["free"] * MOST
 
 
