@@ -215,7 +215,8 @@ async def _open(server: EmbeddedPostgres, home: Path, stack: AsyncExitStack) -> 
         await psycopg.AsyncConnection.connect(server.superuser_url(name), autocommit=True)
     )
     await admin.execute(_ROLE)
-    await admin.execute(files("atom_torture").joinpath("arena.sql").read_text().encode())
+    for script in ("arena.sql", "watch.sql"):
+        await admin.execute(files("atom_torture").joinpath(script).read_text().encode())
     url = server.role_url(LOGIN, PASSWORD, name)
     slots = []
     for _ in range(SLOTS):
