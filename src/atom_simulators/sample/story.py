@@ -5,8 +5,10 @@ A file begins with `title:`, `folder:` and `decision:` lines. Each mail begins w
     @ ID [< PARENT | > FORWARDED] | date and time, UTC | sender > to, to / cc, cc | subject | option=value …
 
 Without `>` the sender answers all; without a subject the parent's is used. Below it, until the first empty
-line, `? kind | query` and `= subject | relation | object | quote` say what a search should find here and
-which facts this mail states. The rest, up to the next `@ `, is the new text.
+line, `? kind | query` says what a search should find here, and `= end | relation | end | quote` and
+`+ entity | quote` what this mail states. An entity is `type:Name`, a person's may add whom the name means
+(`person:Bea=beatriz`); an end is an entity or `@key`, one of the mail's own people. The rest, up to the next `@ `, is
+the new text.
 """
 
 from __future__ import annotations
@@ -17,20 +19,11 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from typing import get_args
 
+from ..facts import Stated
 from .cast import Cast, Person
 from .mail import Mail, Relation, Sign
+from .notes import read_notes
 from .quoting import answer_subject
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A planned fact; `quote` occurs verbatim in the new text of the mail `mail_key`."""
-
-    subject: str
-    relation: str
-    object: str
-    quote: str
-    mail_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +53,7 @@ class Story:
     title: str
     folder: str
     mails: tuple[Mail, ...]
-    facts: tuple[Fact, ...]
+    stated: tuple[Stated, ...]
     decisions: tuple[Decision, ...]
     wanted: tuple[Wanted, ...]
 
@@ -80,7 +73,7 @@ def parse_story(name: str, text: str, cast: Cast) -> Story:
         key, _, value = line.partition(":")
         about[key].append(value.strip())
     mails: dict[str, Mail] = {}
-    facts: list[Fact] = []
+    stated: list[Stated] = []
     wanted: list[Wanted] = []
     for entry in entries:
         try:
@@ -88,22 +81,17 @@ def parse_story(name: str, text: str, cast: Cast) -> Story:
         except (KeyError, ValueError, IndexError) as wrong:
             raise ValueError(f"{name}: @ {entry.splitlines()[0]}: {wrong!r}") from wrong
         mails[mail.key] = mail
-        facts += [_fact(mail, fields) for mark, *fields in notes if mark == "="]
+        stated.append(read_notes(mail, notes, cast))
         wanted += [_wanted(name, mail, fields) for mark, *fields in notes if mark == "?"]
     decisions = tuple(_decision(name, line) for line in about["decision"])
     ordered = tuple(sorted(mails.values(), key=lambda mail: mail.sent))
-    return Story(name, about["title"][0], about["folder"][0], ordered, tuple(facts), decisions, tuple(wanted))
+    return Story(name, about["title"][0], about["folder"][0], ordered, tuple(stated), decisions, tuple(wanted))
 
 
 def _decision(story: str, line: str) -> Decision:
     mail, text, *rest = (part.strip() for part in line.split("|"))
     taken_back = f"{story}/{rest[0]}" if rest else None
     return Decision(text, f"{story}/{mail}", taken_back, rest[1] if rest else "")
-
-
-def _fact(mail: Mail, fields: list[str]) -> Fact:
-    subject, relation, other, quote = fields
-    return Fact(subject, relation, other, quote, mail.key)
 
 
 def _wanted(story: str, mail: Mail, fields: list[str]) -> Wanted:
@@ -135,7 +123,7 @@ def _entry(story: str, folder: str, entry: str, mails: Mapping[str, Mail], cast:
 def _notes(rest: str) -> tuple[list[list[str]], str]:
     notes: list[list[str]] = []
     lines = rest.split("\n")
-    while lines and lines[0][:2] in ("? ", "= "):
+    while lines and lines[0][:2] in ("? ", "= ", "+ "):
         line = lines.pop(0)
         notes.append([line[0], *(part.strip() for part in line[2:].split("|"))])
     return notes, "\n".join(lines)

@@ -1,13 +1,14 @@
-"""What is true of the sample mailbox: facts, decisions, and searches with the mails they should find."""
+"""What is true of the sample mailbox: what each mail states, and searches with the mails they should find."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..facts import Stated
 from .cast import load_cast
 from .idents import message_id
 from .mailbox import contents, received
-from .story import Decision, Fact, Story, Wanted
+from .story import Decision, Story, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,13 @@ class StoryTruth:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """The whole truth of one mailbox; `source_id` of a fact or decision is `source_ids[mail_key]`."""
+    """The whole truth of one mailbox; the source id of a mail with facts or a decision is `source_ids[key]`.
+
+    `stated` has each mail of a story, in order of time within it, those that state nothing too.
+    """
 
     stories: tuple[StoryTruth, ...]
-    facts: tuple[Fact, ...]
+    stated: tuple[Stated, ...]
     queries: tuple[Query, ...]
     source_ids: dict[str, str]
 
@@ -53,7 +57,7 @@ def truth(*, name: str = "sample", mails: int = 800) -> Truth:
     ids = {mail.key: message_id(name, mail.key) for story in kept for mail in received(story)}
     return Truth(
         tuple(_story(story, name) for story in kept),
-        tuple(fact for story in kept for fact in story.facts if fact.mail_key in ids),
+        tuple(stated for story in kept for stated in story.stated if stated.mail in ids),
         tuple(_query(wanted, story, ids) for story in kept for wanted in story.wanted),
         ids,
     )

@@ -38,6 +38,15 @@ def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
     assert here.read_bytes() == there.read_bytes()
 
 
+def test_the_truth_is_written_beside_the_mailbox(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "atom_simulators.sample", str(tmp_path), "--mails", "80"]
+    subprocess.run([*command, "--truth", str(tmp_path / "truth.json")], capture_output=True, check=True)
+    document = json.loads((tmp_path / "truth.json").read_text("utf-8"))
+    mails, _ = read(tmp_path)
+    assert {document["source_ids"][mail["mail"]] for mail in document["mails"]} <= {mail["id"] for mail in mails}
+    assert any(mail["relations"] for mail in document["mails"])
+
+
 def test_another_seed_draws_other_everyday_mail_and_keeps_the_stories(tmp_path: Path) -> None:
     one, _ = read(write_mailbox(tmp_path / "1", mails=200, seed=1))
     two, _ = read(write_mailbox(tmp_path / "2", mails=200, seed=2))
