@@ -65,7 +65,7 @@ class Seen:
 class Observer:
     """Use `observing`. `healthy` names the processes whose leases may not lapse."""
 
-    def __init__(self, url: Callable[[], str], healthy: Callable[[], set[int]]) -> None:
+    def __init__(self, url: str, healthy: Callable[[], set[int]]) -> None:
         self.url = url
         self.seen: Seen | None = None
         self.violations: list[str] = []
@@ -115,11 +115,11 @@ class Observer:
         return {name for name in workers if any(f":{pid}:" in name for pid in healthy)}
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        return await psycopg.AsyncConnection.connect(self.url(), autocommit=True, connect_timeout=3)
+        return await psycopg.AsyncConnection.connect(self.url, autocommit=True, connect_timeout=3)
 
 
 @asynccontextmanager
-async def observing(url: Callable[[], str], healthy: Callable[[], set[int]]) -> AsyncIterator[Observer]:
+async def observing(url: str, healthy: Callable[[], set[int]]) -> AsyncIterator[Observer]:
     """Look while the block lasts."""
     observer = Observer(url, healthy)
     task = asyncio.create_task(observer.watch())

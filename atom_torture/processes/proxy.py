@@ -134,8 +134,8 @@ class Proxy:
             await self._pump(reader, link.server, link, down=False)
             if not link.severed:
                 await asyncio.gather(*link.tasks[1:])
-        except (OSError, asyncio.IncompleteReadError):
-            pass
+        except OSError:
+            pass  # the server is away
         except asyncio.CancelledError:
             pass  # the proxy is closed
         finally:

@@ -38,7 +38,7 @@ async def run_schedule(template: Template, schedule: Schedule) -> Result:
             stack.callback(disk.close)
         stack.push_async_callback(fleet.bury)
         stack.callback(fleet.kill)
-        observer = await stack.enter_async_context(observing(world.server.superuser_url, lambda: _healthy(striker)))
+        observer = await stack.enter_async_context(observing(world.admin_url, lambda: _healthy(striker)))
         striker = Striker(world, fleet, observer, disk, result)
         async with _tending(striker):
             await _drive(striker)
@@ -79,7 +79,7 @@ async def _check(striker: Striker) -> None:
     """Compare everything with the truth, and let the program do so too."""
     world, found = striker.world, striker.result.violations
     if not found:
-        async with await psycopg.AsyncConnection.connect(world.server.superuser_url(), autocommit=True) as admin:
+        async with await psycopg.AsyncConnection.connect(world.admin_url, autocommit=True) as admin:
             row = await (await admin.execute("SELECT tenant_id FROM accounts")).fetchone()
             assert row is not None
             found += await at_rest(admin, world.memory, row[0], world.mails)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -22,6 +23,8 @@ BUSY_S = 15.0
 """In which some worker will have work, at the latest once the machine has time for it."""
 RECOVER_S = 60.0
 TRIES = 8
+OVERLOAD = 2.0
+"""Processes that want each core: above, times say more of the machine than of the program."""
 STARVED_BYTES = 4_000_000
 _LAPSE = """
 UPDATE sync_chunks SET lease_until = atom_now() - interval '1 second'
@@ -206,6 +209,9 @@ class Striker:
         """Note how long something took; while a connection is broken, only what holds even then counts."""
         seconds = _now() - began if seconds is None else seconds
         if not only_if or (self.stormy_at >= began and name != "drain"):
+            return
+        if os.getloadavg()[0] > OVERLOAD * (os.cpu_count() or 1):
+            self.result.skipped.append(f"{name}: the machine is too busy to measure")
             return
         self.result.measured.setdefault(name, []).append(round(seconds, 2))
         if words := exceeded(name, seconds):

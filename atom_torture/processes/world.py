@@ -44,11 +44,12 @@ class Done:
 
 @dataclass
 class World:
-    """Everything of one run but its workers. `base` holds all its files."""
+    """Everything of one run but its workers. `base` holds all its files; `admin_url` sees everything, past proxies."""
 
     schedule: Schedule
     base: Path
     server: EmbeddedPostgres
+    admin_url: str
     proxies: Mapping[str, Proxy]
     environment: Mapping[str, str]
     mails: Sequence[Mail]
@@ -110,7 +111,7 @@ class Template:
         try:
             with _simulator(self.folder / "data", self.environment) as port:
                 graph = {"ATOM_GRAPH_BASE_URL": _http(port, "/v1.0"), "ATOM_LOGIN_BASE_URL": _http(port)}
-                world = World(schedule, self.folder, server, {}, {**self.environment, **graph}, ())
+                world = World(schedule, self.folder, server, "", {}, {**self.environment, **graph}, ())
                 app = ("--app-tenant", "example.com", "--client-id", "app-1", "--client-secret-file", str(secret))
                 for command in (("init",), ("connect", "outlook", "--user", ADDRESS, *app)):
                     done = await world.command(*command)
@@ -134,8 +135,11 @@ async def a_world(template: Template, schedule: Schedule) -> AsyncIterator[World
         with vector_server() as vectors, _simulator(base / "data", environment) as graph:
             await asyncio.to_thread(server.start)
             url = urlsplit(server.owner_url())
+            where = parse_qs(url.query)
+            # The same after each start.
+            path = f"{where['host'][0]}/.s.PGSQL.{where['port'][0]}"
             async with (
-                Proxy(partial(_local, server)) as database,
+                Proxy(partial(_local, path)) as database,
                 Proxy(partial(_tcp, graph), lag_s=LAG_S) as mailbox,
                 Proxy(partial(_tcp, vectors)) as embeddings,
             ):
@@ -147,7 +151,7 @@ async def a_world(template: Template, schedule: Schedule) -> AsyncIterator[World
                     "ATOM_PAGE_SIZE": str(schedule.page),
                 }
                 proxies = {"database": database, "mailbox": mailbox, "vectors": embeddings}
-                yield World(schedule, base, server, proxies, environment, mails)
+                yield World(schedule, base, server, server.superuser_url(), proxies, environment, mails)
     finally:
         await asyncio.to_thread(partial(server.stop, even_if_used=True))
         await asyncio.to_thread(server.close)
@@ -195,10 +199,8 @@ def _simulator(data: Path, environment: Mapping[str, str]) -> Iterator[int]:
         process.communicate()
 
 
-async def _local(server: EmbeddedPostgres) -> Stream:
-    """Connect to the server's socket."""
-    where = parse_qs(urlsplit(server.owner_url()).query)
-    return await asyncio.open_unix_connection(f"{where['host'][0]}/.s.PGSQL.{where['port'][0]}")
+async def _local(path: str) -> Stream:
+    return await asyncio.open_unix_connection(path)
 
 
 async def _tcp(port: int) -> Stream:
