@@ -1,0 +1,140 @@
+"""Which identities are the same person: rules first, a person's word above all, nothing silently across a doubt. Pure.
+
+The result is the same for the same input in any order. The merges are a forest over the keys: stored as rows, each can
+be taken out again, and its two parts stand as they stood before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, replace
+
+from atom_backfill.graph.resolve_bearers import Identity, read_bearers
+from atom_backfill.graph.resolve_rules import (
+    Alike,
+    Rule,
+    exchange_names,
+    namesakes,
+    same_address,
+    same_name_elsewhere,
+    same_name_in_organization,
+)
+from atom_backfill.graph.resolve_suggestions import suggestions
+from atom_backfill.graph.resolve_union import Groups
+
+MOST_SUGGESTIONS = 10_000
+"""Suggestions that are returned, the surest first."""
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """What persons have said: pairs of keys that are the same, and that are different. They win over every rule.
+
+    Where they contradict one another, `different` wins, and the pair is named in `Resolution.refused`.
+    """
+
+    same: frozenset[Pair] = frozenset()
+    different: frozenset[Pair] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The merges (a forest), what may be the same but is for a person to say, and pins that contradict others."""
+
+    merges: tuple[Alike, ...]
+    suggestions: tuple[Alike, ...]
+    refused: tuple[Pair, ...]
+
+
+def resolve(
+    identities: Iterable[Identity],
+    pins: Pins = Pins(),
+    met: Iterable[Pair] = (),
+    verdicts: Mapping[Pair, bool] | None = None,
+) -> Resolution:
+    """Find the identities that are the same person.
+
+    `met`: pairs of one organisation that stand side by side in the headers of one message, which makes namesakes of
+    them rather than one person; `namesake_candidates` tells which pairs to look up.
+    `verdicts`: a model's answers to earlier suggestions, in any order of the pair.
+    """
+    bearers = read_bearers(identities)
+    known = {one.key: one for one in bearers}
+    answers = {_sorted(pair): same for pair, same in (verdicts or {}).items()}
+    doubts = {pair for pair in map(_sorted, met) if pair[0] in known and not known[pair[0]].own}
+    doubts |= {*map(_sorted, namesakes(bearers))}
+    found = [
+        *same_address(bearers),
+        *exchange_names(bearers),
+        *same_name_in_organization(bearers),
+        *same_name_elsewhere(bearers),
+        *suggestions(bearers),
+    ]
+    groups, merges, refused = _pinned(pins, known.keys())
+    groups.part(sorted(pair for pair in doubts if not answers.get(pair)))
+    judged = sorted((_judged(pair, answers) for pair in found), key=_surest)
+    merges += [pair for pair in judged if pair.sure and groups.join(pair.a, pair.b)]
+    return Resolution(tuple(merges), _open(judged, groups, pins, answers), tuple(refused))
+
+
+def namesake_candidates(identities: Iterable[Identity]) -> list[Pair]:
+    """List the pairs that would be joined for a name within one organisation, for `met` to be looked up."""
+    return sorted({(pair.a, pair.b) for pair in same_name_in_organization(read_bearers(identities)) if pair.sure})
+
+
+def group_heads(keys: Iterable[str], merges: Iterable[Pair]) -> dict[str, str]:
+    """Read merges as groups: each key's head, the least key of its group."""
+    groups = Groups()
+    for a, b in merges:
+        groups.join(a, b)
+    least: dict[str, str] = {}
+    ordered = sorted(keys)
+    for key in ordered:
+        least.setdefault(groups.head(key), key)
+    return {key: least[groups.head(key)] for key in ordered}
+
+
+def _pinned(pins: Pins, known: Set[str]) -> tuple[Groups, list[Alike], list[Pair]]:
+    groups = Groups()
+    groups.part(sorted(map(_sorted, pins.different)))
+    merges, refused = [], []
+    for a, b in sorted(map(_sorted, pins.same)):
+        if a not in known or b not in known:
+            continue
+        if groups.join(a, b):
+            merges.append(Alike(a, b, Rule.PINNED, 1.0, "a person said so", sure=True))
+        elif groups.parted(a, b):
+            refused.append((a, b))
+    return groups, merges, refused
+
+
+def _judged(pair: Alike, answers: Mapping[Pair, bool]) -> Alike:
+    if pair.sure or not answers.get((pair.a, pair.b)):
+        return pair
+    return Alike(pair.a, pair.b, Rule.MODEL, 0.85, f"the model agreed: {pair.evidence}", sure=True)
+
+
+def _open(judged: Iterable[Alike], groups: Groups, pins: Pins, answers: Mapping[Pair, bool]) -> tuple[Alike, ...]:
+    """List what is still open, once for each two groups, by its surest pair."""
+    settled = {_sorted((groups.head(a), groups.head(b))) for a, b in pins.different}
+    still = []
+    for pair in judged:
+        between = _sorted((groups.head(pair.a), groups.head(pair.b)))
+        if between[0] == between[1] or between in settled or answers.get((pair.a, pair.b)) is False:
+            continue
+        settled.add(between)
+        still.append(replace(pair, sure=False))
+        if len(still) == MOST_SUGGESTIONS:
+            break
+    return tuple(still)
+
+
+def _sorted(pair: Pair) -> Pair:
+    a, b = pair
+    return (a, b) if a <= b else (b, a)
+
+
+def _surest(pair: Alike) -> tuple[float, str, str, str]:
+    return -pair.score, pair.rule, pair.a, pair.b
