@@ -1,12 +1,11 @@
 """Faults that the Graph simulator knows, and how each reaches the client."""
 
 import asyncio
-import socket
-import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..scenario import Fault, Grammar, Script
+from ..serving import close, reset
 from .errors import GraphError
 from .limits import throttled, wait_text
 from .mailbox import Mailbox
@@ -91,16 +90,16 @@ async def deliver(
     kind = fault.kind if fault is not None else ""
     if fault is not None and kind == "hang":
         await gone(fault.seconds(60.0))
-        _close(transport)
+        close(transport)
     # Half a body under the length of the whole, so that a client can tell.
     elif kind == "reset":
         await send(start)
         await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
-        _reset(transport)
+        reset(transport)
     elif kind == "truncate":
         await send(start)
         await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
-        _close(transport)
+        close(transport)
     elif fault is not None and kind == "slow":
         await _dribble(send, start, body, fault.seconds(5.0), gone)
     else:
@@ -128,17 +127,3 @@ async def _dribble(
         piece = body[number * size : (number + 1) * size]
         await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
-
-
-def _close(transport: asyncio.Transport | None) -> None:
-    if transport is not None:
-        transport.close()
-
-
-def _reset(transport: asyncio.Transport | None) -> None:
-    if transport is None:
-        return
-    raw: socket.socket = transport.get_extra_info("socket")
-    # With no time to linger, closing sends RST in place of FIN.
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()

@@ -1,55 +1,18 @@
-"""HTTP in front of the service: an ASGI application, and the server that runs it."""
+"""HTTP in front of the service: an ASGI application."""
 
-import asyncio
 import gzip
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, MutableMapping
+from contextlib import asynccontextmanager
 from typing import Any
 
-import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
-
+from ..serving import Connections, Receive, Send, client_of, read_body, serving_application, waiter
 from . import control, discovery, faults
 from .aadsts import SignInError
 from .journal import Ticket
 from .service import Service, diagnostic
 from .wire import JSON, Answer, Call
 
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Peer = tuple[str, int]
-
-_LARGEST_BODY = 4 * 1024 * 1024
 _WORTH_PACKING = 512
-
-
-class Connections:
-    """The open transports by the client's address, so that a fault can break one."""
-
-    def __init__(self) -> None:
-        self._open: dict[Peer, asyncio.Transport] = {}
-
-    def find(self, peer: Peer | None) -> asyncio.Transport | None:
-        """The transport of a client."""
-        return self._open.get(peer) if peer is not None else None
-
-    def protocol(self) -> type[H11Protocol]:
-        """A protocol class that keeps this table."""
-        table = self._open
-
-        class Protocol(H11Protocol):
-            def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-                table[_peer(transport)] = transport
-                # asyncio sets it on sockets it made itself only; without it each answer waits 40 ms.
-                transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                super().connection_made(transport)
-
-            def connection_lost(self, exc: Exception | None) -> None:
-                table.pop(_peer(self.transport), None)
-                super().connection_lost(exc)
-
-        return Protocol
 
 
 class Application:
@@ -63,7 +26,7 @@ class Application:
         """Answer one request (the lifespan protocol is not spoken: uvicorn is told so)."""
         service = self._service
         started, at = service.clocks.monotonic(), service.clocks.now()
-        body = await _body(receive)
+        body = await read_body(receive)
         if body is None:
             await send(_start(Answer(413), b""))
             await send({"type": "http.response.body"})
@@ -76,8 +39,8 @@ class Application:
             answer = await self._answer(call, ticket)
             status = 0 if faults.is_silent(ticket.fault) else answer.status
             packed = _pack(answer, call.headers.get("accept-encoding", ""))
-            transport = self._connections.find(_client(scope))
-            await faults.deliver(send, _start(answer, packed), packed, ticket.fault, transport, _waiter(receive))
+            transport = self._connections.find(client_of(scope))
+            await faults.deliver(send, _start(answer, packed), packed, ticket.fault, transport, waiter(receive))
         finally:
             service.leave(ticket)
             if not call.path.startswith("/_sim"):
@@ -142,98 +105,9 @@ class Application:
 @asynccontextmanager
 async def serving(service: Service, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Serve until the block ends; gives the server's root URL. Port 0 takes a free one. Raises OSError."""
-    with socket.create_server((host, port), backlog=512) as listener:
-        running = _Server(_config(service))
-        async with asyncio.TaskGroup() as group:
-            group.create_task(running.serve(sockets=[listener]))
-            await running.ready.wait()
-            try:
-                yield f"http://{host}:{listener.getsockname()[1]}"
-            finally:
-                running.stop()
-
-
-class _Server(uvicorn.Server):
-    """A server that says when it is ready, and leaves signals to whoever runs it."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-        self._stopped = asyncio.Event()
-
-    def stop(self) -> None:
-        """Let the server end."""
-        self.should_exit = True
-        self._stopped.set()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    async def main_loop(self) -> None:
-        tick = 0
-        # Ticks keep the Date header true; between them a stop is noticed at once.
-        while not await self.on_tick(tick):
-            tick = (tick + 1) % 864_000
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopped.wait(), 0.1)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
-        for connection in list(self.server_state.connections):
-            connection.shutdown()
-        # Answers under way have a second; one that hangs on purpose must not hold up the end.
-        if self.server_state.tasks:
-            _, late = await asyncio.wait(self.server_state.tasks, timeout=1)
-            for task in late:
-                task.cancel()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _config(service: Service) -> uvicorn.Config:
     connections = Connections()
-    return uvicorn.Config(
-        Application(service, connections),
-        http=connections.protocol(),
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_level="critical",
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=1,
-    )
-
-
-def _peer(transport: asyncio.BaseTransport) -> Peer:
-    host, port = transport.get_extra_info("peername")[:2]
-    return (str(host), int(port))
-
-
-def _client(scope: MutableMapping[str, Any]) -> Peer | None:
-    client = scope.get("client")
-    return (str(client[0]), int(client[1])) if client else None
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """The request's body, None where it is larger than allowed."""
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return b""
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > _LARGEST_BODY:
-            return None
-        if not message.get("more_body"):
-            return b"".join(parts)
+    async with serving_application(Application(service, connections), connections, host, port) as url:
+        yield url
 
 
 def _call(scope: MutableMapping[str, Any], body: bytes) -> Call:
@@ -273,17 +147,3 @@ def _start(answer: Answer, body: bytes) -> dict[str, Any]:
         "status": answer.status,
         "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
     }
-
-
-def _waiter(receive: Receive) -> Callable[[float], Awaitable[None]]:
-    """A way to wait that ends early when the client leaves."""
-
-    async def gone(seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                while (await receive())["type"] != "http.disconnect":
-                    pass
-        except TimeoutError:
-            pass
-
-    return gone
