@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from asyncio.subprocess import Process
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from subprocess import DEVNULL
 from typing import Any
 
 from atom_torture.processes.proc import kill_all, of_sessions
-from atom_torture.processes.world import PROGRAM
+from atom_torture.processes.program import Program
 
 DRAIN_S = 10.0
 BEGUN = "ROLE=worker Starting"
@@ -30,7 +27,7 @@ class Worker:
     how it ends is no fault of its own.
     """
 
-    process: Process
+    process: Program
     path: Path
     ending: bool = False
     touched: bool = False
@@ -45,11 +42,6 @@ class Worker:
     def running(self) -> bool:
         """Whether the process is there."""
         return self.process.returncode is None
-
-    def send(self, what: signal.Signals) -> None:
-        """Send it a signal, if it is there."""
-        with suppress(ProcessLookupError):
-            self.process.send_signal(what)
 
     def log(self) -> list[str]:
         """Return the lines that it has written."""
@@ -89,18 +81,8 @@ class Fleet:
     async def employ(self) -> Worker:
         """Start a worker."""
         path = self.folder / f"worker-{len(self.workers)}.log"
-        with path.open("wb") as log:
-            process = await asyncio.create_subprocess_exec(
-                *PROGRAM,
-                "worker",
-                "--concurrency",
-                str(self.concurrency),
-                stdin=DEVNULL,
-                stdout=DEVNULL,
-                stderr=log,
-                env=dict(self.environment),
-                start_new_session=True,  # by its session, whoever it leaves behind is found
-            )
+        arguments = ("worker", "--concurrency", str(self.concurrency))
+        process = await Program.start(arguments, self.environment, err=path)
         self.workers.append(Worker(process, path))
         return self.workers[-1]
 
@@ -108,11 +90,11 @@ class Fleet:
         """Tell a worker to go, and return the seconds that it took."""
         worker.ending = True
         began = asyncio.get_running_loop().time()
-        worker.send(signal.SIGTERM)
+        worker.process.send(signal.SIGTERM)
         try:
             status = await asyncio.wait_for(worker.process.wait(), 3 * DRAIN_S)
         except TimeoutError:
-            worker.send(signal.SIGKILL)
+            worker.process.send(signal.SIGKILL)
             await worker.process.wait()
             if not worker.starved:
                 self.violations.append(f"a worker that was told to go was still there after {3 * DRAIN_S:.0f} s")

@@ -15,16 +15,11 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-import atom_backfill
-from atom_backfill.telemetry import configure
-from atom_torture.processes.run import run_schedule
 from atom_torture.processes.schedule import Schedule, from_seed, parse
-from atom_torture.processes.world import Template
 
 
 def main(arguments: list[str]) -> int:
     """Run them."""
-    configure("text", "critical")
     # A process that is started in the background ignores it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if arguments[0] == "--schedule":
@@ -40,6 +35,11 @@ def main(arguments: list[str]) -> int:
 
 
 async def _run(schedules: Iterable[Schedule], folder: Path) -> None:
+    # Here, since every program that is forked runs this file once more.
+    import atom_backfill
+    from atom_torture.processes.run import run_schedule
+    from atom_torture.processes.world import Template
+
     template = Template(folder, Path(str(atom_backfill.__file__)).parent.parent)
     await template.make()
     for schedule in schedules:

@@ -94,7 +94,7 @@ class Striker:
     async def _kill(self, worker: Worker) -> None:
         held, began = self._held(worker), _now()
         worker.ending = True
-        worker.send(signal.SIGKILL)
+        worker.process.send(signal.SIGKILL)
         await worker.process.wait()
         await self._lapse(worker)
         if await self._expect(lambda seen: _moved(seen, held), RECOVER_S, began, "work of a killed worker lies idle"):
@@ -116,12 +116,12 @@ class Striker:
         worker.touched = True
         if len(self.fleet.running) < 2:
             await self.fleet.employ()
-        worker.send(signal.SIGSTOP)
+        worker.process.send(signal.SIGSTOP)
         try:
             await self._lapse(worker)
             await self._expect(lambda seen: _taken(seen, held), RECOVER_S, began, "work of a stopped worker lies idle")
         finally:
-            worker.send(signal.SIGCONT)
+            worker.process.send(signal.SIGCONT)
 
     async def _strike_server(self, kind: str) -> None:
         began = _now()

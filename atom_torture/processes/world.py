@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,12 +23,12 @@ import psycopg
 from atom_backfill.db.embedded import EmbeddedPostgres
 from atom_torture.processes.mailbox import ADDRESS, mails_of, write_mailbox
 from atom_torture.processes.proc import children_of, kill_all
+from atom_torture.processes.program import Program
 from atom_torture.processes.proxy import Proxy, Stream
 from atom_torture.processes.schedule import Schedule, from_seed
 from atom_torture.processes.vectors import KEY, MODEL, vector_server
 from atom_torture.truth import Mail
 
-PROGRAM = (sys.executable, "-m", "atom_backfill")
 LAG_S = 0.03
 """That each request to the mailbox takes, so that there is a while in which to strike."""
 COMMAND_S = 90.0
@@ -53,6 +54,7 @@ class World:
     proxies: Mapping[str, Proxy]
     environment: Mapping[str, str]
     mails: Sequence[Mail]
+    commands: int = 0
 
     @property
     def memory(self) -> Path:
@@ -66,17 +68,14 @@ class World:
 
     async def command(self, *arguments: str) -> Done:
         """Run a command of the program to its end."""
-        process = await asyncio.create_subprocess_exec(
-            *PROGRAM, *arguments, env=dict(self.environment), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        self.commands += 1
+        out, err = (self.base / f"command-{self.commands}.{stream}" for stream in ("out", "err"))
+        program = await Program.start(arguments, self.environment, out=out, err=err)
         try:
-            out, err = await asyncio.wait_for(process.communicate(), COMMAND_S)
-        except BaseException:
-            kill_all([process.pid])
-            await process.wait()
-            raise
-        assert process.returncode is not None
-        return Done(process.returncode, out.decode(), err.decode())
+            status = await asyncio.wait_for(program.wait(), COMMAND_S)
+        finally:
+            program.send(signal.SIGKILL)
+        return Done(status, out.read_text(), err.read_text())
 
     async def restart_server(self) -> None:
         """Stop the server as its operator does, and start it again."""
@@ -184,7 +183,7 @@ def _simulator(data: Path, environment: Mapping[str, str]) -> Iterator[int]:
     """Run the Graph simulator; gives its port."""
     faults = str(data / "faults.json")
     process = subprocess.Popen(
-        [*PROGRAM, "simulate", "graph", "--data", str(data), "--faults", faults],
+        [sys.executable, "-m", "atom_backfill", "simulate", "graph", "--data", str(data), "--faults", faults],
         stdout=subprocess.PIPE,
         text=True,
         env=dict(environment),
