@@ -1,4 +1,4 @@
-"""The nouns of extraction: a unit of new text, and what a model's answer states of it once it has been checked. Pure."""
+"""The nouns of extraction: a unit of new text, and what a checked answer states of it. Pure."""
 
 from __future__ import annotations
 

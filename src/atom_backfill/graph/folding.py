@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-_ALIKE = str.maketrans("‹’‘‚“”„«»–—‐‑−…", '<\'\'\'\'"""""-----.')
+_ALIKE = str.maketrans("‹’‘‚“”„«»–—‐‑−", "<" + 3 * "'" + 5 * '"' + 5 * "-")
 """One sign for one sign: models write the plain one for the typographic one, and the prompt writes ‹ for <."""
 
 

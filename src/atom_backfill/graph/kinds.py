@@ -1,4 +1,4 @@
-"""The closed lists of what a model may name and how that may relate; docs/reference/extraction.md is their table. Pure."""
+"""What a model may name, and how that may relate: closed lists, with their reasons in docs/reference/extraction.md."""
 
 from __future__ import annotations
 
