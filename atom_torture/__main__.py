@@ -15,6 +15,9 @@ from pathlib import Path
 
 from atom_torture.campaign import BrokenHarnessError, Caught, Outcome, replay, run_campaign
 from atom_torture.plants import PLANTS, Plant, WitheredError, planted
+from atom_torture.processes import plants as processes
+from atom_torture.processes import schedule as schedules_of_processes
+from atom_torture.processes.campaign import Runs, replay_processes, run_processes
 from atom_torture.report import Report
 from atom_torture.schedule import ScheduleError, from_seed, parse
 
@@ -26,16 +29,20 @@ def main(arguments: list[str]) -> int:
     """Run it."""
     parser = argparse.ArgumentParser(prog="python -m atom_torture", description=__doc__)
     parser.add_argument("--schedules", type=_whole, default=300, metavar="N", help="how many (default: 300)")
+    parser.add_argument("--processes", type=_whole, default=0, metavar="N", help="how many runs with real processes")
     parser.add_argument("--from", type=_whole, default=0, dest="first", metavar="SEED", help="the first seed")
     parser.add_argument("--jobs", type=_whole, default=2, metavar="N", help="processes at once (default: 2)")
     parser.add_argument("--plants", action="store_true", help="also plant each known bug and see it caught")
     parser.add_argument("--plant", metavar="WORDS", help="only plant the bugs whose name has these words")
     parser.add_argument("--replay", metavar="SCHEDULE", help="run one schedule: a seed, or its JSON")
+    parser.add_argument("--replay-processes", metavar="SCHEDULE", help="do one run with real processes, the same way")
     parser.add_argument("--report", type=Path, default=Path("atom_torture/report"), metavar="FOLDER")
     asked = parser.parse_args(arguments)
     # Told to end, it ends its processes, and they their servers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
+        if asked.replay_processes:
+            return _replay_processes(asked.replay_processes)
         return _replay(asked.replay) if asked.replay else _run(asked)
     except (ScheduleError, WitheredError, BrokenHarnessError) as error:
         print(error, file=sys.stderr)
@@ -49,25 +56,42 @@ def _run(asked: argparse.Namespace) -> int:
         outcome = run_campaign(asked.first, asked.schedules, jobs=asked.jobs, told=_tell)
         print(file=sys.stderr)
     seconds = time.monotonic() - began
-    caught = [_plant(each, asked) for each in PLANTS if asked.plants or (asked.plant and asked.plant in each.name)]
-    report = Report(asked.first, outcome, caught, seconds)
+    runs = Runs()
+    if asked.processes and not asked.plant:
+        runs = run_processes(asked.first, asked.processes, jobs=asked.jobs, told=_tell_runs)
+    caught = [_plant(each, asked) for each in PLANTS if _is_asked(each, asked)]
+    caught += [_plant_in_processes(each, asked) for each in processes.PLANTS if _is_asked(each, asked)]
+    report = Report(asked.first, outcome, caught, seconds, runs)
     report.write(asked.report)
-    for schedule, violations in outcome.failed:
-        print(f"{'; '.join(violations)}\n  python -m atom_torture --replay '{schedule}'")
-    print(json.dumps({name: report.as_json()[name] for name in ("schedules", "schedules_a_minute", "recovery_s")}))
-    return 1 if outcome.failed or any(each.after is None for each in caught) else 0
+    for option, failed in (("replay", outcome.failed), ("replay-processes", runs.failed)):
+        for schedule, violations in failed:
+            print(f"{'; '.join(violations)}\n  python -m atom_torture --{option} '{schedule}'")
+    document = report.as_json()
+    told = {name: document[name] for name in ("schedules", "schedules_a_minute", "recovery_s")}
+    print(json.dumps(told | {"runs": runs.runs, "measured_s": document["processes"]["measured_s"]}))
+    return 1 if outcome.failed or runs.violations or any(each.after is None for each in caught) else 0
+
+
+def _is_asked(plant: Plant, asked: argparse.Namespace) -> bool:
+    return bool(asked.plants or (asked.plant and asked.plant in plant.name))
 
 
 def _plant(plant: Plant, asked: argparse.Namespace) -> Caught:
     with planted(plant) as product:
         outcome = run_campaign(asked.first, PATIENCE, jobs=asked.jobs, product=product, until_caught=True)
-    caught = Caught(plant.name, outcome.schedules if outcome.failed else None, _by(outcome))
+    return _caught(plant, outcome.schedules, outcome.failed)
+
+
+def _plant_in_processes(plant: Plant, asked: argparse.Namespace) -> Caught:
+    with planted(plant) as product:
+        runs = run_processes(asked.first, processes.PATIENCE, jobs=asked.jobs, product=product, until_caught=True)
+    return _caught(plant, runs.runs, runs.failed)
+
+
+def _caught(plant: Plant, after: int, failed: list[tuple[str, list[str]]]) -> Caught:
+    caught = Caught(plant.name, after if failed else None, failed[0][1][0] if failed else "")
     print(f"{caught.after or 'NOT CAUGHT'}\t{caught.name}\t{caught.by}", file=sys.stderr)
     return caught
-
-
-def _by(outcome: Outcome) -> str:
-    return outcome.failed[0][1][0] if outcome.failed else ""
 
 
 def _replay(written: str) -> int:
@@ -77,6 +101,20 @@ def _replay(written: str) -> int:
         print("\n".join(violations))
     print(json.dumps({"violations": len(outcome.failed), "fired": outcome.fired}))
     return 1 if outcome.failed else 0
+
+
+def _replay_processes(written: str) -> int:
+    schedule = (
+        schedules_of_processes.from_seed(int(written)) if written.isdecimal() else schedules_of_processes.parse(written)
+    )
+    runs = replay_processes(schedule.as_line())
+    print("\n".join(runs.violations))
+    print(json.dumps({"violations": len(runs.violations), "fired": runs.fired, "measured": runs.measured}))
+    return 1 if runs.violations else 0
+
+
+def _tell_runs(runs: Runs) -> None:
+    print(f"{runs.runs} runs, {len(runs.failed)} failed", file=sys.stderr, flush=True)
 
 
 def _tell(outcome: Outcome) -> None:

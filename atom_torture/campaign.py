@@ -56,7 +56,7 @@ def run_campaign(
     outcome = Outcome()
     jobs = min(jobs, count)
     shards = [[str(first + n), str(len(range(n, count, jobs))), str(jobs)] for n in range(jobs)]
-    with _running([["-m", "atom_torture.shard", *shard] for shard in shards], product) as lines:
+    with running([["-m", "atom_torture.shard", *shard] for shard in shards], product) as lines:
         for line in lines:
             _add(outcome, json.loads(line))
             if told:
@@ -69,7 +69,7 @@ def run_campaign(
 def replay(schedule: str) -> Outcome:
     """Run one schedule, given as JSON."""
     outcome = Outcome()
-    with _running([["-m", "atom_torture.shard", "--schedule", schedule]], None) as lines:
+    with running([["-m", "atom_torture.shard", "--schedule", schedule]], None) as lines:
         for line in lines:
             _add(outcome, json.loads(line))
     return outcome
@@ -84,7 +84,7 @@ def _add(outcome: Outcome, told: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _running(commands: list[list[str]], product: Path | None) -> Iterator[Iterator[str]]:
+def running(commands: list[list[str]], product: Path | None = None) -> Iterator[Iterator[str]]:
     """Run Python processes and give their lines as they come; whoever leaves early ends them."""
     path = os.pathsep.join(map(str, (product or ROOT / "src", ROOT)))
     lines: queue.Queue[str | None] = queue.Queue()

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from atom_torture.campaign import Caught, Outcome
+from atom_torture.processes.bounds import BOUNDS, exceeded_together, quantile
+from atom_torture.processes.campaign import Runs
+from atom_torture.processes.schedule import STRIKES
 from atom_torture.schedule import CALLS, MOVES, POINTS
 
+QUANTILES = {"p50": 0.5, "p95": 0.95, "max": 1.0}
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Torture</title>
 <style>
@@ -23,6 +27,7 @@ td:not(:first-child) {{ text-align: right; }} .bad {{ background: #fdd; }} code 
 <p>{summary}</p>
 <h2>What struck</h2>{fired}
 <h2>Planted bugs</h2>{plants}
+<h2>Processes</h2>{processes}
 <h2>Failures</h2>{failures}
 </html>
 """
@@ -36,6 +41,7 @@ class Report:
     outcome: Outcome
     caught: Sequence[Caught]
     seconds: float
+    runs: Runs = field(default_factory=Runs)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as a document."""
@@ -52,8 +58,9 @@ class Report:
             "never_fired": sorted(every_kind() - self.outcome.fired.keys()),
             "recovery_s": {
                 "deaths": len(recovered),
-                **{name: _quantile(recovered, share) for name, share in (("p50", 0.5), ("p95", 0.95), ("max", 1.0))},
+                **{name: quantile(recovered, share) for name, share in QUANTILES.items()},
             },
+            "processes": _processes(self.first, self.runs),
             "plants": [{"name": each.name, "caught_after": each.after, "by": each.by} for each in self.caught],
         }
 
@@ -71,8 +78,33 @@ def every_kind() -> set[str]:
     return points | {f"page/{kind}" for kind in CALLS} | {f"person/{kind}" for kind in MOVES}
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float | None:
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
+def _processes(first: int, runs: Runs) -> dict[str, Any]:
+    """Return what runs with real processes have come to."""
+    measured = {
+        name: {
+            "times": len(runs.measured.get(name, ())),
+            **{name: quantile(runs.measured.get(name, ()), share) for name, share in QUANTILES.items()},
+            "allowed": bound.seconds,
+            "share": bound.share,
+            "meaning": bound.meaning,
+        }
+        for name, bound in BOUNDS.items()
+    }
+    return {
+        "seeds": [first, first + runs.runs - 1] if runs.runs else [],
+        "runs": runs.runs,
+        "seconds_a_run": quantile(runs.seconds, 0.5),
+        "measured_s": measured,
+        "not_measured": dict(runs.skipped),
+        "fired": dict(sorted(runs.fired.items())),
+        "never_fired": sorted(
+            {f"{where}/{kind}" for where, kinds in STRIKES.items() for kind in kinds} - runs.fired.keys()
+        ),
+        "exceeded": exceeded_together(runs.measured),
+        "violations": [
+            {"schedule": json.loads(schedule), "violations": violations} for schedule, violations in runs.failed
+        ],
+    }
 
 
 def _html(document: dict[str, Any]) -> str:
@@ -82,16 +114,40 @@ def _html(document: dict[str, Any]) -> str:
         f"{len(document['violations'])} with violations; after {recovery['deaths']:,} deaths, progress came within "
         f"{recovery['p50']} s (median), {recovery['p95']} s (95 of 100), {recovery['max']} s (all), in simulated time."
     )
-    failures = "".join(
-        f"<p class='bad'>{escape('; '.join(each['violations']))}<br>"
-        f"<code>python -m atom_torture --replay '{escape(json.dumps(each['schedule']))}'</code></p>"
-        for each in document["violations"]
-    )
+    failures = _failures("replay", document["violations"])
+    failures += _failures("replay-processes", document["processes"]["violations"])
     return _PAGE.format(
         summary=escape(summary),
         fired=_matrix(document["fired"]),
         plants=_plants(document["plants"]),
+        processes=_html_of_processes(document["processes"]),
         failures=failures or "<p>None.</p>",
+    )
+
+
+def _failures(option: str, violations: Sequence[dict[str, Any]]) -> str:
+    return "".join(
+        f"<p class='bad'>{escape('; '.join(each['violations']))}<br>"
+        f"<code>python -m atom_torture --{option} '{escape(json.dumps(each['schedule']))}'</code></p>"
+        for each in violations
+    )
+
+
+def _html_of_processes(document: dict[str, Any]) -> str:
+    if not document["runs"]:
+        return "<p>Not run.</p>"
+    first, last = document["seeds"]
+    rows = "".join(
+        f"<tr><td>{escape(each['meaning'])}</td><td>{each['times']}</td><td>{each['p50']}</td><td>{each['p95']}</td>"
+        f"<td>{each['max']}</td><td>{each['allowed']:.0f} for {each['share']:.0%}</td></tr>"
+        for each in document["measured_s"].values()
+    )
+    head = "<tr><th>seconds</th><th>times</th><th>p50</th><th>p95</th><th>max</th><th>allowed</th></tr>"
+    fired = "".join(f"<tr><td>{escape(name)}</td><td>{count}</td></tr>" for name, count in document["fired"].items())
+    return (
+        f"<p>{document['runs']} runs (seeds {first} to {last}), {len(document['violations'])} with violations, "
+        f"{document['seconds_a_run']} s each (median).</p><table>{head}{rows}</table><table>{fired}</table>"
+        + "".join(f"<p class='bad'>{escape(words)}</p>" for words in document["exceeded"])
     )
 
 

@@ -7,12 +7,10 @@ it tortures that.
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 
 from atom_torture.processes.schedule import Schedule, from_seed, parse
@@ -43,7 +41,7 @@ async def _run(schedules: Iterable[Schedule], folder: Path) -> None:
     template = Template(folder, Path(str(atom_backfill.__file__)).parent.parent)
     await template.make()
     for schedule in schedules:
-        print(json.dumps(asdict(await run_schedule(template, schedule))), flush=True)
+        print((await run_schedule(template, schedule)).as_line(), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from atom_torture.processes.bounds import exceeded
@@ -34,14 +35,18 @@ WHERE state = 'leased' AND strpos(worker, %s) > 0 AND lease_until >= atom_now()
 
 @dataclass
 class Result:
-    """What came of a run. `measured`: seconds, by what was measured."""
+    """What came of a run. `schedule`: one line of JSON; `measured`: seconds, by what was measured."""
 
-    line: str
+    schedule: str
     violations: list[str] = field(default_factory=list)
     fired: Counter[str] = field(default_factory=Counter)
     measured: dict[str, list[float]] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     seconds: float = 0.0
+
+    def as_line(self) -> str:
+        """One line of JSON."""
+        return json.dumps({each.name: getattr(self, each.name) for each in fields(self)})
 
 
 @dataclass
