@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from atom_backfill.http import HttpClient
-from atom_backfill.llm.client import OpenAIEmbedder
+from atom_backfill.llm.embeddings import OpenAIEmbedder
 from atom_backfill.memory.minilm import MiniLM
 from atom_backfill.memory.ports import Embedder
 from fakes.clock import FakeClock

@@ -15,7 +15,8 @@ from atom_backfill.errors import KeyNeededError
 from atom_backfill.http import HttpClient
 from atom_backfill.jobs.job import TenantId
 from atom_backfill.jobs.postgres import PostgresDuties
-from atom_backfill.llm.client import CALL_SECONDS, OpenAIEmbedder
+from atom_backfill.llm.embeddings import OpenAIEmbedder
+from atom_backfill.llm.endpoint import CALL_SECONDS
 from atom_backfill.memory.ports import Embedder, PassageStore
 from atom_backfill.memory.postgres import PostgresMemories
 from atom_backfill.settings import Settings

@@ -10,7 +10,7 @@ import pytest
 
 from atom_backfill.errors import AtomError, BugError, NeedsOwnerError, RetryLaterError, SignInNeededError
 from atom_backfill.http import HttpClient
-from atom_backfill.llm.client import OpenAIEmbedder
+from atom_backfill.llm.embeddings import OpenAIEmbedder
 from fakes.clock import FakeClock
 from fakes.embedding_server import KEY, MODEL, Script, embedding_server
 
@@ -64,10 +64,10 @@ async def test_identity_is_host_and_model_and_the_dimension_can_be_asked(embedde
         (403, b"{}", SignInNeededError, "key_rejected"),
         (404, b"{}", NeedsOwnerError, "no_such_model"),
         (429, b'{"error":{"code":"insufficient_quota"}}', NeedsOwnerError, "quota_used_up"),
-        (429, b"{}", RetryLaterError, "embedder_busy"),
-        (500, b"<html>", RetryLaterError, "embedder_busy"),
-        (503, b"", RetryLaterError, "embedder_busy"),
-        (400, b"{}", BugError, "embedding_refused"),
+        (429, b"{}", RetryLaterError, "model_throttled"),
+        (500, b"<html>", RetryLaterError, "model_unavailable"),
+        (503, b"", RetryLaterError, "model_unavailable"),
+        (400, b"{}", BugError, "request_refused"),
         (200, b"not json", RetryLaterError, "bad_answer"),
         (200, b"[]", RetryLaterError, "bad_answer"),
         (200, b'{"data":[]}', RetryLaterError, "bad_answer"),
@@ -101,7 +101,7 @@ async def test_a_wrong_key_and_a_wrong_model_are_told_apart(server: Script) -> N
     async with HttpClient(server.url) as http:
         with pytest.raises(SignInNeededError):
             await an_embedder(http, key="sk-wrong").embed(["text"])
-        with pytest.raises(NeedsOwnerError, match="no embeddings of other"):
+        with pytest.raises(NeedsOwnerError, match="knows no other"):
             await an_embedder(http, model="other").embed(["text"])
 
 

@@ -5,26 +5,21 @@ https://platform.openai.com/docs/api-reference/embeddings; local servers (Ollama
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atom_backfill.clock import Clock
-from atom_backfill.errors import AtomError, BugError, KeyNeededError, NeedsOwnerError, RetryLaterError
-from atom_backfill.http import Answer, HttpClient, read_json, retry_after
+from atom_backfill.errors import NeedsOwnerError
+from atom_backfill.http import HttpClient
+from atom_backfill.llm.endpoint import Endpoint, Key
 
-CALL_SECONDS = 90.0
-"""What the HttpClient handed over should be limited to."""
 MAX_CHARS = 8000
 """Of one text; the endpoint refuses more than 8,191 tokens, and no passage comes near."""
 BATCH_TEXTS = 64
 BATCH_CHARS = 100_000
-
-Key = Callable[[], Awaitable[str]]
-"""Asks the vault for the key at each call; "" for servers that want none."""
 
 
 class OpenAIEmbedder:
@@ -33,15 +28,13 @@ class OpenAIEmbedder:
     def __init__(self, http: HttpClient, *, model: str, dim: int, key: Key, clock: Clock) -> None:
         self.identity = f"{http.base.host}/{model}"
         self.dim = dim
-        self._http = http
         self._model = model
-        self._key = key
-        self._clock = clock
+        self._endpoint = Endpoint(http, key=key, fix="set another ATOM_OPENAI_API_KEY", clock=clock)
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts, in order: float32, (len(texts), dim), unit rows.
 
-        Raises RetryLaterError for what may pass, KeyNeededError for the key, NeedsOwnerError for the set-up.
+        Raises what `Endpoint.post` raises, and NeedsOwnerError `embedding_dim`.
         """
         rows = [row for batch in _batches(texts) for row in await self._call(batch)]
         if any(len(row) != self.dim for row in rows):
@@ -53,7 +46,7 @@ class OpenAIEmbedder:
         vectors = np.array(rows, np.float32).reshape(-1, self.dim)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not np.isfinite(lengths).all() or not lengths.all():
-            raise _unreadable(self._http)
+            raise self._endpoint.unreadable()
         unit: NDArray[np.float32] = vectors / lengths
         return unit
 
@@ -63,31 +56,11 @@ class OpenAIEmbedder:
         return len(row)
 
     async def _call(self, batch: Sequence[str]) -> list[list[float]]:
-        key = await self._key()
-        headers = {"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})}
         asked = {"model": self._model, "input": list(batch), "encoding_format": "float"}
-        answer = await self._http.send("POST", "/embeddings", headers=headers, content=json.dumps(asked).encode())
-        if answer.status != 200:
-            raise self._refusal(answer)
-        rows = _rows(read_json(answer.body, self._http.base.host), len(batch))
+        rows = _rows(await self._endpoint.post("/embeddings", asked, self._model), len(batch))
         if rows is None:
-            raise _unreadable(self._http)
+            raise self._endpoint.unreadable()
         return rows
-
-    def _refusal(self, answer: Answer) -> AtomError:
-        host = self._http.base.host
-        if answer.status in (401, 403):
-            return KeyNeededError("key_rejected", f"{host} refuses the key: set another ATOM_OPENAI_API_KEY.")
-        if answer.status == 429 and b"insufficient_quota" in answer.body:
-            return NeedsOwnerError("quota_used_up", f"The account behind the key has no credit left at {host}.")
-        if answer.status == 404:
-            return NeedsOwnerError(
-                "no_such_model", f"{host} has no embeddings of {self._model}; check ATOM_OPENAI_BASE_URL and the model."
-            )
-        if answer.status in (408, 409, 425, 429) or answer.status >= 500:
-            after = retry_after(answer.headers, self._clock.now())
-            return RetryLaterError("embedder_busy", f"{host} answered {answer.status}.", after=after)
-        return BugError("embedding_refused", f"{host} refused an embeddings request with {answer.status}.")
 
 
 def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
@@ -114,7 +87,3 @@ def _rows(answer: Any, count: int) -> list[list[float]] | None:
     except (TypeError, KeyError, ValueError, OverflowError):
         return None
     return rows if indexes == list(range(count)) and all(len(row) == len(rows[0]) > 0 for row in rows) else None
-
-
-def _unreadable(http: HttpClient) -> RetryLaterError:
-    return RetryLaterError("bad_answer", f"{http.base.host} sent an answer that cannot be read.")
