@@ -151,7 +151,8 @@ def _check_ends(stated: Stated, relation: Relation) -> None:
             kind = "person"
         elif 0 <= end < len(stated.entities):
             kind = stated.entities[end].type
-            names.append(stated.entities[end].name)
+            # Who a person is may be known to the reader as well, who then needs no name; so another has to be there.
+            names += [] if stated.entities[end].who else [stated.entities[end].name]
         else:
             raise FactsError(f"{stated.mail}: there is no entity {end}")
         if kind not in allowed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import NoReturn
 
 import click
 
@@ -32,9 +33,31 @@ def graph(more: tuple[str, ...]) -> None:
     sample mailbox is sample@example.com. --faults plays a script of faults. All other options of the simulator are
     passed on: `python -m atom_simulators.graph --help` lists them.
     """
+    _become("atom_simulators.graph", more)
+
+
+@simulate.command(
+    "llm",
+    examples=("simulate llm", "simulate llm --rpm 15 --latency 1.5 --per-token 0.01 --faults faults.json"),
+    data=False,
+    context_settings=_PASS_ON,
+)
+@click.argument("more", nargs=-1, type=click.UNPROCESSED, metavar="[--port P] [--faults FILE] [--rpm N] [...]")
+def llm(more: tuple[str, ...]) -> None:
+    """Stand in for an OpenAI-compatible model server until told to stop.
+
+    When it is ready, one JSON line `{"url": ...}` on stdout names its root; the API is under /v1. Any key but `wrong`
+    will do. What the sample mailbox states it knows, other mail it reads by rules. --rpm and --tpm limit a minute,
+    --faults plays a script of faults. All other options of the simulator are passed on:
+    `python -m atom_simulators.llm --help` lists them.
+    """
+    _become("atom_simulators.llm", more)
+
+
+def _become(module: str, more: tuple[str, ...]) -> NoReturn:
     sys.stdout.flush()
     # The process itself becomes the simulator: signals reach it, and its first line is the first of ours.
-    os.execv(sys.executable, [sys.executable, "-m", "atom_simulators.graph", *more])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-m", module, *more])  # noqa: S606
 
 
 COMMANDS = (simulate,)

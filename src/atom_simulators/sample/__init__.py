@@ -5,6 +5,6 @@ It knows how people write and how mail programs render it; it must not know the 
 """
 
 from .mailbox import messages, write_mailbox
-from .truth import Query, StoryTruth, Truth, truth
+from .truth import Query, StoryTruth, Truth, everything, truth
 
-__all__ = ["Query", "StoryTruth", "Truth", "messages", "truth", "write_mailbox"]
+__all__ = ["Query", "StoryTruth", "Truth", "everything", "messages", "truth", "write_mailbox"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from ..facts import Stated
 from .cast import load_cast
+from .filler import filler_block
 from .idents import message_id
 from .mailbox import contents, received
+from .notes import own_words
 from .story import Decision, Story, Wanted
 
 
@@ -61,6 +64,16 @@ def truth(*, name: str = "sample", mails: int = 800) -> Truth:
         tuple(_query(wanted, story, ids) for story in kept for wanted in story.wanted),
         ids,
     )
+
+
+def everything(*, mails: int = 800, seed: int = 1) -> tuple[Stated, ...]:
+    """Every mail of that mailbox with what it states; everyday and awkward mails state nothing that is known."""
+    cast = load_cast()
+    plan = contents(cast, mails)
+    told = tuple(stated for story in plan.stories for stated in story.stated)
+    blocks = (filler_block(seed, number, cast) for number in itertools.count())
+    others = itertools.chain(plan.odd, itertools.islice(itertools.chain.from_iterable(blocks), plan.drawn))
+    return (*told, *(Stated(mail.key, own_words(mail), (mail.sender.address,)) for mail in others))
 
 
 def _query(wanted: Wanted, story: Story, ids: dict[str, str]) -> Query:
