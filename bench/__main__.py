@@ -1,7 +1,8 @@
 """`python -m bench [NAME…]`: runs every benchmark, or those named, each in a process of its own, and writes a report.
 
 The report is bench/report/report.md, and report.json for scripts. Those that need the development mail are skipped,
-with the reason, unless `ATOM_CORPUS` names its folder; the others then use the sample mailbox.
+with the reason, unless `ATOM_CORPUS` names its folder; the others then use the sample mailbox. `ATOM_CEREC` names the
+folder of CEREC's seed threads, for the names in mails.
 """
 
 from __future__ import annotations
@@ -24,8 +25,11 @@ from bench.processes import load
 from bench.report import Outcome, render
 from bench.world import median
 
-NAMES = ("startup", "claims", "ingest", "memory_use", "embedding", "quality_cleaning", "quality_search")
-NEED_CORPUS = frozenset({"embedding", "quality_cleaning", "quality_search"})
+NAMES = (
+    *("startup", "claims", "ingest", "memory_use", "embedding", "identity_scale"),
+    *("quality_cleaning", "quality_search", "quality_identity"),
+)
+NEED_CORPUS = frozenset({"embedding", "quality_cleaning", "quality_search", "quality_identity"})
 FOLDER = Path(__file__).with_name("report")
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from atom_backfill.graph.resolve_bearers import Identity, read_bearers
 from atom_backfill.graph.resolve_rules import (
     Alike,
+    Chance,
     Rule,
     exchange_names,
     namesakes,
@@ -48,40 +50,40 @@ class Resolution:
     refused: tuple[Pair, ...]
 
 
+NO_PINS = Pins()
+
+
 def resolve(
     identities: Iterable[Identity],
-    pins: Pins = Pins(),
+    pins: Pins = NO_PINS,
     met: Iterable[Pair] = (),
-    verdicts: Mapping[Pair, bool] | None = None,
+    verdicts: Mapping[Pair, bool] = MappingProxyType({}),
 ) -> Resolution:
     """Find the identities that are the same person.
 
     `met`: pairs of one organisation that stand side by side in the headers of one message, which makes namesakes of
     them rather than one person; `namesake_candidates` tells which pairs to look up.
-    `verdicts`: a model's answers to earlier suggestions, in any order of the pair.
+    `verdicts`: a model's answers to earlier suggestions, in any order of the pair; of two that contradict, no wins.
     """
     bearers = read_bearers(identities)
     known = {one.key: one for one in bearers}
-    answers = {_sorted(pair): same for pair, same in (verdicts or {}).items()}
-    doubts = {pair for pair in map(_sorted, met) if pair[0] in known and not known[pair[0]].own}
-    doubts |= {*map(_sorted, namesakes(bearers))}
+    doubts = {pair for pair in map(in_order, met) if pair[0] in known and not known[pair[0]].own}
+    doubts.update(map(in_order, namesakes(bearers)))
+    chance = Chance(bearers)
     found = [
         *same_address(bearers),
         *exchange_names(bearers),
-        *same_name_in_organization(bearers),
-        *same_name_elsewhere(bearers),
+        *same_name_in_organization(bearers, chance),
+        *same_name_elsewhere(bearers, chance),
         *suggestions(bearers),
     ]
-    groups, merges, refused = _pinned(pins, known.keys())
-    groups.part(sorted(pair for pair in doubts if not answers.get(pair)))
-    judged = sorted((_judged(pair, answers) for pair in found), key=_surest)
-    merges += [pair for pair in judged if pair.sure and groups.join(pair.a, pair.b)]
-    return Resolution(tuple(merges), _open(judged, groups, pins, answers), tuple(refused))
+    return settle(found, known.keys(), pins, doubts, verdicts)
 
 
 def namesake_candidates(identities: Iterable[Identity]) -> list[Pair]:
     """List the pairs that would be joined for a name within one organisation, for `met` to be looked up."""
-    return sorted({(pair.a, pair.b) for pair in same_name_in_organization(read_bearers(identities)) if pair.sure})
+    bearers = read_bearers(identities)
+    return sorted({(pair.a, pair.b) for pair in same_name_in_organization(bearers, Chance(bearers)) if pair.sure})
 
 
 def group_heads(keys: Iterable[str], merges: Iterable[Pair]) -> dict[str, str]:
@@ -96,11 +98,31 @@ def group_heads(keys: Iterable[str], merges: Iterable[Pair]) -> dict[str, str]:
     return {key: least[groups.head(key)] for key in ordered}
 
 
+def settle(
+    found: Iterable[Alike], known: Set[str], pins: Pins, doubts: Iterable[Pair], verdicts: Mapping[Pair, bool]
+) -> Resolution:
+    """Join what the rules have found, the surest first, under the pins and across no doubt."""
+    answers: dict[Pair, bool] = {}
+    for pair, same in verdicts.items():
+        answers[in_order(pair)] = same and answers.get(in_order(pair), True)
+    groups, merges, refused = _pinned(pins, known)
+    groups.part(sorted(pair for pair in doubts if not answers.get(pair)))
+    judged = sorted((_judged(pair, answers) for pair in found), key=_surest)
+    merges += [pair for pair in judged if pair.sure and groups.join(pair.a, pair.b)]
+    return Resolution(tuple(merges), _open(judged, groups, pins, answers), tuple(refused))
+
+
+def in_order(pair: Pair) -> Pair:
+    """Return a pair with the lesser key first."""
+    a, b = pair
+    return (a, b) if a <= b else (b, a)
+
+
 def _pinned(pins: Pins, known: Set[str]) -> tuple[Groups, list[Alike], list[Pair]]:
     groups = Groups()
-    groups.part(sorted(map(_sorted, pins.different)))
+    groups.part(sorted(map(in_order, pins.different)))
     merges, refused = [], []
-    for a, b in sorted(map(_sorted, pins.same)):
+    for a, b in sorted(map(in_order, pins.same)):
         if a not in known or b not in known:
             continue
         if groups.join(a, b):
@@ -118,10 +140,10 @@ def _judged(pair: Alike, answers: Mapping[Pair, bool]) -> Alike:
 
 def _open(judged: Iterable[Alike], groups: Groups, pins: Pins, answers: Mapping[Pair, bool]) -> tuple[Alike, ...]:
     """List what is still open, once for each two groups, by its surest pair."""
-    settled = {_sorted((groups.head(a), groups.head(b))) for a, b in pins.different}
+    settled = {in_order((groups.head(a), groups.head(b))) for a, b in pins.different}
     still = []
     for pair in judged:
-        between = _sorted((groups.head(pair.a), groups.head(pair.b)))
+        between = in_order((groups.head(pair.a), groups.head(pair.b)))
         if between[0] == between[1] or between in settled or answers.get((pair.a, pair.b)) is False:
             continue
         settled.add(between)
@@ -129,11 +151,6 @@ def _open(judged: Iterable[Alike], groups: Groups, pins: Pins, answers: Mapping[
         if len(still) == MOST_SUGGESTIONS:
             break
     return tuple(still)
-
-
-def _sorted(pair: Pair) -> Pair:
-    a, b = pair
-    return (a, b) if a <= b else (b, a)
 
 
 def _surest(pair: Alike) -> tuple[float, str, str, str]:

@@ -79,6 +79,8 @@ def _read(key: str, written: Counter[str], shared: bool) -> Bearer:
 
 
 def _called(shown: Counter[str]) -> str:
+    if len(shown) < 2:
+        return fold(next(iter(shown), ""))
     uses: Counter[str] = Counter()
     for words, count in shown.items():
         uses[fold(words)] += count
@@ -93,8 +95,8 @@ def _one_persons(shown: Counter[str]) -> tuple[Name, ...]:
         name = read_name(words)
         if name is not None and name.is_full:
             uses[name] += count
-    if not uses:
-        return ()
+    if len(uses) < 2:
+        return tuple(uses)
     ordered = sorted(uses, key=lambda name: (-uses[name], name))
     ours = [name for name in ordered if likeness(ordered[0], name) is not Likeness.NONE]
     if sum(uses[name] for name in ours) < _CLEARLY * uses.total():
@@ -104,7 +106,7 @@ def _one_persons(shown: Counter[str]) -> tuple[Name, ...]:
 
 def _owns(names: tuple[Name, ...], domain: str) -> bool:
     """Tell whether the domain bears the person's surname: `mail@` there is as good as a name."""
-    letters = "".join(filter(str.isalnum, fold(domain.rpartition(".")[0])))
+    letters = domain.replace("-", "")
     return any(len(name.surname) > 3 and name.surname.replace("-", "") in letters for name in names)
 
 

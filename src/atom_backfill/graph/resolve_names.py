@@ -88,8 +88,11 @@ def name_parts(written: str) -> list[str]:
 
 def fold(text: str) -> str:
     """Fold letters for comparing: no case, no accents, no points and apostrophes."""
-    spread = unicodedata.normalize("NFKD", text.casefold().translate(_LETTERS))
-    return _MARKS.sub("", "".join(letter for letter in spread if not unicodedata.combining(letter)))
+    text = text.casefold()
+    if not text.isascii():
+        spread = unicodedata.normalize("NFKD", text.translate(_LETTERS))
+        text = "".join(letter for letter in spread if not unicodedata.combining(letter))
+    return _MARKS.sub("", text)
 
 
 def alike_part(part: str, *, surname: bool = False) -> str:

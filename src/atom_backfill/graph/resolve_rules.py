@@ -57,6 +57,9 @@ class Rule(StrEnum):
     LOCAL_PART = "local-part"
     SPELLING = "spelling"
     REVERSED = "reversed-name"
+    ORGANIZATION_NAME = "organization-name"
+    BRAND = "brand"
+    ACRONYM = "acronym"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,28 @@ class Alike:
     score: float
     evidence: str
     sure: bool
+
+
+class Chance:
+    """How likely two bearers of a name are two persons, by how common its halves are, here and in the world."""
+
+    def __init__(self, bearers: Iterable[Bearer]) -> None:
+        self._given: Counter[str] = Counter()
+        self._surname: Counter[str] = Counter()
+        self._full: Counter[tuple[str, str]] = Counter()
+        for one in bearers:
+            self._given.update({name.given for name in one.names})
+            self._surname.update({name.surname for name in one.names})
+            self._full.update({(name.given, name.surname) for name in one.names})
+        self._all = max(1, self._full.total())
+
+    def is_common(self, given: str, surname: str, *, careful: bool) -> bool:
+        """Tell whether a name alone is a doubt; `careful` counts the less common surnames too."""
+        if formal_names(given) & _GIVEN and surname in (_SURNAMES if careful else _MOST_SURNAMES):
+            return True
+        bearers = self._full[given, surname]
+        others = (self._given[given] - bearers) * (self._surname[surname] - bearers)
+        return others / self._all >= EXPECTED_NAMESAKES
 
 
 def alike(one: Bearer, other: Bearer, rule: Rule, score: float, evidence: str, *, sure: bool) -> Alike:
@@ -103,9 +128,8 @@ def exchange_names(bearers: Sequence[Bearer]) -> Iterator[Alike]:
                 yield alike(one, other, Rule.EXCHANGE, 0.97 if sure else 0.75, f"Exchange alias {alias}", sure=sure)
 
 
-def same_name_in_organization(bearers: Sequence[Bearer]) -> Iterator[Alike]:
+def same_name_in_organization(bearers: Sequence[Bearer], chance: Chance) -> Iterator[Alike]:
     """Join addresses of one organisation by name or nickname, where nobody else there could be meant."""
-    chance = _Chance(bearers)
     for (place, _), block in _blocks(bearers, _organization_and_surname):
         for one, other, how, clear in _alike_names(block):
             rule, score = _IN_ORGANIZATION[how]
@@ -118,12 +142,11 @@ def same_name_in_organization(bearers: Sequence[Bearer]) -> Iterator[Alike]:
             yield alike(one, other, rule, score if sure else min(score, 0.75), evidence, sure=sure)
 
 
-def same_name_elsewhere(bearers: Sequence[Bearer]) -> Iterator[Alike]:
+def same_name_elsewhere(bearers: Sequence[Bearer], chance: Chance) -> Iterator[Alike]:
     """Join addresses of different organisations by a full name that is rare enough to be one person's.
 
     A common name needs more: a middle name or a local part of their own that both have.
     """
-    chance = _Chance(bearers)
     for (given, surname), block in _blocks(bearers, _full_names):
         rare = not chance.is_common(given, surname, careful=False)
         very_rare = rare and not chance.is_common(given, surname, careful=True)
@@ -195,27 +218,6 @@ def _share_more(one: Bearer, other: Bearer) -> bool:
         return False
     own = not any(letters_of(local) in spellings(name) | {name.given} for name in one.names)
     return own or brand(one.organization) == brand(other.organization) != ""
-
-
-class _Chance:
-    """How likely two bearers of a name are two persons, by how common its halves are, here and in the world."""
-
-    def __init__(self, bearers: Iterable[Bearer]) -> None:
-        self._given: Counter[str] = Counter()
-        self._surname: Counter[str] = Counter()
-        self._full: Counter[tuple[str, str]] = Counter()
-        for one in bearers:
-            self._given.update({name.given for name in one.names})
-            self._surname.update({name.surname for name in one.names})
-            self._full.update({(name.given, name.surname) for name in one.names})
-        self._all = max(1, self._full.total())
-
-    def is_common(self, given: str, surname: str, *, careful: bool) -> bool:
-        if formal_names(given) & _GIVEN and surname in (_SURNAMES if careful else _MOST_SURNAMES):
-            return True
-        bearers = self._full[given, surname]
-        others = (self._given[given] - bearers) * (self._surname[surname] - bearers)
-        return others / self._all >= EXPECTED_NAMESAKES
 
 
 def _blocks(bearers: Iterable[Bearer], keys: Callable[[Bearer], Iterable[Key]]) -> Iterator[tuple[Key, list[Bearer]]]:

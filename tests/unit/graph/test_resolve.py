@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from atom_backfill.graph.resolve import (
-    Identity,
-    Pins,
-    Resolution,
-    group_heads,
-    namesake_candidates,
-    resolve,
-)
+from atom_backfill.graph.resolve import Pins, Resolution, group_heads, namesake_candidates, resolve
+from atom_backfill.graph.resolve_bearers import Identity
 from atom_backfill.graph.resolve_rules import Rule
 
 
