@@ -139,8 +139,8 @@ PLANTS = (
     Plant(
         "passages are added instead of upserted",
         "memory/lance.py",
-        "        await _committed(lambda: merge.execute(written))\n",
-        "        await _committed(lambda: self._table.add(written))\n",
+        "        await self._commit(merge)\n",
+        "        await self._commit(lambda table: table.add(written))\n",
     ),
     Plant(
         "passages are named after the claim",

@@ -92,7 +92,7 @@ class TorturedPassages(LancePassages):
     """The memory, with points around its write."""
 
     def __init__(self, inner: LancePassages) -> None:
-        super().__init__(inner._table, inner._dim)
+        super().__init__(inner._database, inner._schema)
 
     async def known_vectors(self, content_hashes: Sequence[str]) -> dict[str, Vectors]:
         """Find vectors already made for these hashes."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
+
+import lancedb
 
 from atom_backfill.backfill.page import Parts
 from atom_backfill.backfill.ports import FaultPoint, no_faults
@@ -14,7 +17,8 @@ from atom_backfill.custody.rebuild import Rebuilt, Tools, rebuild
 from atom_backfill.custody.verify import Report, verify
 from atom_backfill.jobs.job import TenantId
 from atom_backfill.mail.clean import CLEANER
-from atom_backfill.memory.lance import LancePassages, drop, open_index
+from atom_backfill.memory.lance import LancePassages, drop_beside, open_index, settle
+from atom_backfill.memory.lance import replace as replace_rows
 from atom_backfill.memory.postgres import PostgresMemories
 from atom_backfill.memory.rows import naming
 from fakes.embedder import HashEmbedder
@@ -23,53 +27,57 @@ from mainjob import Office
 
 @dataclass
 class Keeping:
-    """The memory of an office, whichever dataset it is."""
+    """The memory of an office."""
 
     office: Office
     embedder: HashEmbedder
 
     @property
-    def datasets(self) -> PostgresMemories:
-        """Which dataset is in use."""
+    def standing(self) -> PostgresMemories:
+        """How the memory stands."""
         return PostgresMemories(self.office.database, self.office.tenant)
 
-    async def open(self, dataset: str) -> LancePassages:
-        """Open a dataset."""
+    async def open(self, beside: str = "") -> LancePassages:
+        """Open the memory, or what is made beside it."""
         office, embedder = self.office, self.embedder
-        return await open_index(str(office.memory), office.tenant, embedder.identity, embedder.dim, dataset=dataset)
+        return await open_index(str(office.memory), office.tenant, embedder.identity, embedder.dim, beside=beside)
 
     async def index(self) -> LancePassages:
-        """Open the dataset in use."""
-        return await self.open((await self.datasets.in_use()).dataset)
+        """Open the memory as the product does: a swap that has died is ended first."""
+        if (await self.standing.standing()).swapping:
+            await self.standing.end_dead_swap(partial(settle, *self._where), partial(drop_beside, *self._where))
+        return await self.open()
 
     async def rebuild(
         self, reached: FaultPoint = no_faults, progress: Callable[[int, int], None] = lambda done, total: None
     ) -> Rebuilt:
         """Make the memory anew."""
-
-        async def dropped(dataset: str) -> None:
-            await drop(str(self.office.memory), self.office.tenant, dataset)
-
         return await rebuild(
             Tools(
-                datasets=self.datasets,
+                standing=self.standing,
                 record=PostgresRecord(self.office.database, self.office.tenant),
                 embedder=self.embedder,
                 naming=naming(CLEANER, self.embedder.identity),
-                open=self.open,
-                drop=dropped,
+                beside=self.open,
+                drop_beside=partial(drop_beside, *self._where),
+                replace=partial(replace_rows, *self._where),
+                memory=self.open,
                 new_name=lambda: uuid4().hex[:12],
                 progress=progress,
                 reached=reached,
             )
         )
 
+    @property
+    def _where(self) -> tuple[str, UUID]:
+        return str(self.office.memory), self.office.tenant
+
     async def verified(self) -> Report:
-        """Compare the dataset in use with the record."""
+        """Compare the memory with the record."""
         return await verify(await self.index(), PostgresRecord(self.office.database, self.office.tenant))
 
     def follow(self) -> None:
-        """Let the office's workers write to the dataset that is in use at each page, as the product's do."""
+        """Let the office's workers open the memory at each page, as the product's do."""
         parts = self.office.parts
 
         async def memory(_: TenantId) -> LancePassages:
@@ -81,6 +89,11 @@ class Keeping:
         setattr(self.office, "parts", following)  # noqa: B010 - a method of one office alone
 
     async def rows(self) -> dict[str, Any]:
-        """Return the fingerprint of each row of the dataset in use, by id."""
+        """Return the fingerprint of each row of the memory, by id."""
         index = await self.index()
         return {row.id: (row.fingerprint, row.folder_ids) async for rows in index.rows() for row in rows}
+
+
+def passages(office: Office) -> lancedb.table.Table:
+    """Open the memory as a stranger does, who knows the contract alone."""
+    return lancedb.connect(office.memory / str(office.tenant)).open_table("passages")

@@ -281,8 +281,7 @@ e AS (INSERT INTO graph_edges (tenant_id, id, source_node_id, target_node_id, re
 v AS (INSERT INTO graph_evidence (tenant_id, id, job_id, node_id, edge_id, message_id, quote)
       SELECT t, gen_random_uuid(), j, n, NULL::uuid, m, 'Them' FROM it
       UNION ALL SELECT t, gen_random_uuid(), j, NULL, e, m, 'Them' FROM it RETURNING 1),
-mem AS (INSERT INTO memories (tenant_id, dataset, epoch) SELECT t, 'theirs', 1 FROM it RETURNING 1),
-side AS (INSERT INTO memory_datasets (tenant_id, dataset, mark) SELECT t, 'new', 1 FROM it RETURNING 1)
+mem AS (INSERT INTO memories (tenant_id, epoch, building, mark) SELECT t, 1, 'theirs', 1 FROM it RETURNING 1)
 INSERT INTO failures (tenant_id, id, account_id, job_id, source_id, message_id, stage, error_code, error)
 SELECT t, gen_random_uuid(), a, j, 'm-2', gen_random_uuid(), 'fetch', 'gone', 'Gone.' FROM it
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -14,11 +15,11 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from atom_backfill.errors import NeedsOwnerError
-from atom_backfill.memory import faults, lance
+from atom_backfill.errors import NeedsOwnerError, RetryLaterError
+from atom_backfill.memory import faults, lance, maker
 from atom_backfill.memory.embed import embed_rows
 from atom_backfill.memory.lance import LancePassages, open_index
-from atom_backfill.memory.ports import Filter
+from atom_backfill.memory.ports import Filter, PassageRow
 from atom_backfill.memory.upkeep import MOST_SMALL_FILES, tally, upkeep
 from fakes.embedder import HashEmbedder
 from passages import EVERYTHING, TENANT, a_row, found_by_words, remember, rows_in
@@ -45,17 +46,15 @@ async def index(tmp_path: Path) -> AsyncIterator[LancePassages]:
     yield await open_index(str(tmp_path), TENANT, "hash/32", 32)
 
 
-@pytest.mark.parametrize("dataset", ["", "anew"])
-async def test_a_memory_is_closed_to_other_accounts_also_one_that_was_open_to_them(
-    tmp_path: Path, dataset: str
-) -> None:
+@pytest.mark.parametrize("beside", ["", "r1"])
+async def test_a_memory_is_closed_to_other_accounts_also_one_that_was_open_to_them(tmp_path: Path, beside: str) -> None:
     memory, tenant = tmp_path / "memory", tmp_path / "memory" / str(TENANT)
     before = os.umask(0o022)
     try:
-        await open_index(str(memory), TENANT, "hash/32", 32, dataset=dataset)
+        await open_index(str(memory), TENANT, "hash/32", 32, beside=beside)
         assert [stat.S_IMODE(each.stat().st_mode) for each in (memory, tenant)] == [0o700, 0o700]
         tenant.chmod(0o755)
-        await open_index(str(memory), TENANT, "hash/32", 32, dataset=dataset)
+        await open_index(str(memory), TENANT, "hash/32", 32, beside=beside)
         assert stat.S_IMODE(tenant.stat().st_mode) == 0o700
     finally:
         os.umask(before)
@@ -136,7 +135,7 @@ async def test_another_embedder_is_refused_with_the_way_out(index: LancePassages
 async def test_another_schema_version_is_refused_with_the_way_out(
     index: LancePassages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lance, "SCHEMA_VERSION", 99)
+    monkeypatch.setattr(maker, "SCHEMA_VERSION", 99)
     with pytest.raises(NeedsOwnerError, match="`rebuild`") as refusal:
         await open_index(str(tmp_path), TENANT, "hash/32", 32)
     assert refusal.value.code == "memory_version"
@@ -254,7 +253,7 @@ async def test_the_word_index_is_merged_before_it_has_too_many_segments(
     for number in range(6):
         await remember(index, a_row(number))
         await index.upkeep()
-        stats = await index._table.index_stats(lance.WORDS_INDEX)
+        stats = await (await index._latest()).index_stats(lance.WORDS_INDEX)
         assert stats and (stats.num_indices or 0) <= 4
     assert len(await index.search_words("lease", EVERYTHING, 100)) == 6
 
@@ -268,3 +267,61 @@ async def test_the_tally_goes_by_what_the_record_knows(index: LancePassages) -> 
 
     counted = await tally(index, current)
     assert (counted.messages, counted.passages, counted.orphans) == (2, 3, 1602)
+
+
+async def rebuilt(folder: Path, embedder: str, *rows: PassageRow) -> None:
+    """Make rows beside the memory and put them in its place."""
+    beside = await open_index(str(folder), TENANT, embedder, 32, beside="r1")
+    await remember(beside, *rows)
+
+    async def still() -> None:
+        pass
+
+    await lance.replace(str(folder), TENANT, still)
+
+
+async def test_writers_of_another_embedder_leave_nothing_among_the_rows_of_a_rebuild(
+    index: LancePassages, tmp_path: Path
+) -> None:
+    """Nor could such vectors ever be found again by the text that they share."""
+    await remember(index, *(a_row(number) for number in range(50)))
+    begun = asyncio.Event()
+
+    async def write(first: int) -> str:
+        for number in range(first, first + 1000):
+            try:
+                await remember(index, a_row(number))
+            except RetryLaterError as error:
+                return error.code
+            begun.set()
+        return "none"
+
+    writing = [asyncio.create_task(write(1000 * (which + 1))) for which in range(3)]
+    await asyncio.wait_for(begun.wait(), 60)
+    await rebuilt(tmp_path, "other/32", *(a_row(number, id=f"n-{number}") for number in range(50)))
+    assert await asyncio.gather(*writing) == ["memory_changed"] * 3
+    now = await open_index(str(tmp_path), TENANT, "other/32", 32)
+    assert {row.id async for rows in now.rows() for row in rows} == {f"n-{number}" for number in range(50)}
+    assert len(await now.search_words("lease", EVERYTHING, 100)) == 50, "before there is an index of words"
+    await now.upkeep()
+    assert len(await now.search_words("lease", EVERYTHING, 100)) == 50
+
+
+async def test_an_address_of_before_a_rebuild_is_no_rows_address_after_it(index: LancePassages, tmp_path: Path) -> None:
+    await remember(index, *(a_row(number) for number in range(20)))
+    addresses = [row.address async for rows in index.rows() for row in rows]
+    await rebuilt(tmp_path, "hash/32", *(a_row(number) for number in range(20)))
+    assert await index.erase(addresses) == 0
+    assert (await index.condition()).rows == 20
+
+
+@pytest.mark.parametrize("lost", ["all of it", "its versions", "nothing"])
+async def test_nothing_can_be_put_in_place_too(index: LancePassages, tmp_path: Path, lost: str) -> None:
+    await remember(index, a_row(1))
+    table = tmp_path / str(TENANT) / "passages.lance"
+    if lost != "nothing":
+        shutil.rmtree(table if lost == "all of it" else table / "_versions")
+    await rebuilt(tmp_path, "hash/32")
+    assert (await index.condition()).rows == 0
+    await remember(index, a_row(2))
+    assert len(await index.search_words("lease", EVERYTHING, 100)) == 1

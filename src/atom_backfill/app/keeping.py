@@ -40,7 +40,6 @@ async def verify(tenancy: Tenancy, *, repair: bool) -> dict[str, Any]:
     document = report_document(await compare(index, PostgresRecord(app.database, tenancy.id), tools))
     if repair:
         document["swept"] = await sweep_jobs(app, tenancy.id)
-        await rebuilding.drop_retired(app.memories.pointer(tenancy.id), partial(app.memories.drop, tenancy.id))
     return document
 
 
@@ -51,11 +50,10 @@ async def sweep_jobs(app: App, tenant: TenantId) -> dict[str, int]:
 
 
 async def sweep_memory(app: App, tenant: TenantId) -> dict[str, int]:
-    """Mend a tenant's memory as far as ids show, and drop replaced datasets; returns how many rows of each kind."""
+    """Mend a tenant's memory as far as ids show; returns how many rows of each kind."""
     memories = app.memories
-    tools = Tools(await memories.embedder(), memories.pointer(tenant).end_epoch)
+    tools = Tools(await memories.embedder(), memories.standing(tenant).end_epoch)
     report = await sweep(await memories.index(tenant), PostgresRecord(app.database, tenant), tools)
-    await rebuilding.drop_retired(memories.pointer(tenant), partial(memories.drop, tenant))
     return {kind: report.counts[kind] for kind in ("missing", "foreign", "differs")}
 
 
@@ -82,7 +80,7 @@ def sweepers(app: App, metrics: Metrics) -> list[Duty]:
 async def rebuild(tenancy: Tenancy, progress: Progress) -> dict[str, Any]:
     """Make a tenant's memory anew beside the one in use, and put it in its place. Raises as `rebuilding.rebuild`."""
     made = await rebuilding.rebuild(await rebuild_tools(tenancy, progress))
-    return {"rebuilt": True, "messages": made.messages, "resumed": made.resumed, "dataset": made.dataset}
+    return {"rebuilt": True, "messages": made.messages, "resumed": made.resumed}
 
 
 async def rebuild_tools(tenancy: Tenancy, progress: Progress) -> rebuilding.Tools:
@@ -90,12 +88,14 @@ async def rebuild_tools(tenancy: Tenancy, progress: Progress) -> rebuilding.Tool
     app, memories = tenancy.app, tenancy.app.memories
     embedder = await memories.embedder()
     return rebuilding.Tools(
-        datasets=memories.pointer(tenancy.id),
+        standing=memories.standing(tenancy.id),
         record=PostgresRecord(app.database, tenancy.id),
         embedder=embedder,
         naming=naming(CLEANER, embedder.identity),
-        open=partial(memories.beside, tenancy.id),
-        drop=partial(memories.drop, tenancy.id),
+        beside=partial(memories.beside, tenancy.id),
+        drop_beside=partial(memories.drop_beside, tenancy.id),
+        replace=partial(memories.replace, tenancy.id),
+        memory=partial(memories.index, tenancy.id),
         new_name=lambda: app.outside.new_id().hex[:12],
         progress=progress,
         reached=app.outside.reached,
@@ -123,7 +123,7 @@ async def remake_account(tenancy: Tenancy, account: AccountId, progress: Progres
 async def tools_of(tenancy: Tenancy) -> Tools:
     """Return what mending takes."""
     memories = tenancy.app.memories
-    return Tools(await memories.embedder(), memories.pointer(tenancy.id).end_epoch)
+    return Tools(await memories.embedder(), memories.standing(tenancy.id).end_epoch)
 
 
 def report_document(report: Report) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib import import_module
-from typing import cast
+from typing import Any, cast
 
 from atom_backfill.app.outside import Outside
 from atom_backfill.db.pool import Database
@@ -18,7 +18,7 @@ from atom_backfill.jobs.postgres import PostgresDuties
 from atom_backfill.llm.embeddings import OpenAIEmbedder
 from atom_backfill.llm.endpoint import CALL_SECONDS
 from atom_backfill.memory.ports import Embedder, PassageStore
-from atom_backfill.memory.postgres import PostgresMemories
+from atom_backfill.memory.postgres import PostgresMemories, Standing
 from atom_backfill.settings import Settings
 
 OPENAI = "https://api.openai.com/v1"
@@ -36,7 +36,7 @@ class Memories:
         self._database = database
         self._stack = AsyncExitStack()
         self._embedder = outside.embedder
-        self._indexes: dict[TenantId, tuple[str, PassageStore]] = {}
+        self._indexes: dict[TenantId, tuple[int, PassageStore]] = {}
         self._opening = asyncio.Lock()
         self._session: object = None
 
@@ -48,39 +48,40 @@ class Memories:
             return self._embedder
 
     async def index(self, tenant: TenantId) -> PassageStore:
-        """Return the tenant's passages, of the dataset that is in use now.
+        """Return the tenant's passages, opened anew in each epoch: a rebuild may have replaced them.
 
         Raises NeedsOwnerError where another embedder made them.
         """
-        dataset = (await self.pointer(tenant).in_use()).dataset
-        if (known := self._indexes.get(tenant)) and known[0] == dataset:  # what is open waits for nobody who opens
+        epoch = (await self._standing(tenant)).epoch
+        if (known := self._indexes.get(tenant)) and known[0] == epoch:  # what is open waits for nobody who opens
             return known[1]
         await self.embedder()
         async with self._opening:
             known = self._indexes.get(tenant)
-            if known is None or known[0] != dataset:
-                known = self._indexes[tenant] = dataset, await self._open(tenant, dataset)
+            if known is None or known[0] != epoch:
+                known = self._indexes[tenant] = epoch, await self._open(tenant)
             return known[1]
 
-    async def beside(self, tenant: TenantId, dataset: str) -> PassageStore:
-        """Return a dataset of the tenant that is not in use yet, made if there is none. Raises as `index` does."""
+    async def beside(self, tenant: TenantId, name: str) -> PassageStore:
+        """Return what a rebuild makes beside the tenant's memory, made if there is none. Raises as `index` does."""
         await self.embedder()
         async with self._opening:
-            return await self._open(tenant, dataset)
+            return await self._open(tenant, name)
 
-    async def drop(self, tenant: TenantId, dataset: str) -> None:
-        """Delete the files of a dataset."""
-        lance = await asyncio.to_thread(import_module, "atom_backfill.memory.lance")
-        await lance.drop(self._settings.memory_uri, tenant, dataset)
+    async def drop_beside(self, tenant: TenantId) -> None:
+        """Delete what lies beside the tenant's memory."""
+        await (await self._lance()).drop_beside(self._settings.memory_uri, tenant)
+
+    async def replace(self, tenant: TenantId, still: Callable[[], Awaitable[object]]) -> None:
+        """Put what lies beside the tenant's memory in its place; see `memory.lance.replace`."""
+        await (await self._lance()).replace(self._settings.memory_uri, tenant, still, self._alone(tenant))
 
     async def is_made(self, tenant: TenantId) -> bool:
         """Tell whether the tenant has passages, without making any."""
-        lance = await asyncio.to_thread(import_module, "atom_backfill.memory.lance")
-        dataset = (await self.pointer(tenant).in_use()).dataset
-        return cast(bool, await lance.is_made(self._settings.memory_uri, tenant, dataset))
+        return cast(bool, await (await self._lance()).is_made(self._settings.memory_uri, tenant))
 
-    def pointer(self, tenant: TenantId) -> PostgresMemories:
-        """Return what tells which dataset is in use."""
+    def standing(self, tenant: TenantId) -> PostgresMemories:
+        """Return how the tenant's memory stands."""
         assert self._database is not None
         return PostgresMemories(self._database, tenant)
 
@@ -92,15 +93,29 @@ class Memories:
         """End the embedder's threads or connections."""
         await self._stack.aclose()
 
-    async def _open(self, tenant: TenantId, dataset: str) -> PassageStore:
+    async def _standing(self, tenant: TenantId) -> Standing:
+        """Tell how the memory stands; a swap whose process has died is ended first."""
+        standing = self.standing(tenant)
+        found = await standing.standing()
+        if not found.swapping:
+            return found
+        lance = await self._lance()
+        settle = partial(lance.settle, self._settings.memory_uri, tenant)
+        await standing.end_dead_swap(settle, partial(self.drop_beside, tenant))
+        return await standing.standing()
+
+    async def _open(self, tenant: TenantId, beside: str = "") -> PassageStore:
         assert self._embedder is not None
-        # In a thread: the library takes seconds to load, and the event loop has other work.
-        lance = await asyncio.to_thread(import_module, "atom_backfill.memory.lance")
+        lance = await self._lance()
         self._session = self._session or lance.new_session()
         uri, made_by, dim = self._settings.memory_uri, self._embedder.identity, self._embedder.dim
         alone, session = self._alone(tenant), self._session
-        opened = await lance.open_index(uri, tenant, made_by, dim, dataset=dataset, creation=alone, session=session)
+        opened = await lance.open_index(uri, tenant, made_by, dim, beside=beside, creation=alone, session=session)
         return cast(PassageStore, opened)
+
+    async def _lance(self) -> Any:
+        # In a thread: the library takes seconds to load, and the event loop has other work.
+        return await asyncio.to_thread(import_module, "atom_backfill.memory.lance")
 
     @asynccontextmanager
     async def _alone(self, tenant: TenantId) -> AsyncIterator[None]:

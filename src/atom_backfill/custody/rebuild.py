@@ -1,4 +1,4 @@
-"""The memory made anew from the record, beside the one in use, and put in its place in one transaction.
+"""The memory made anew from the record, in a dataset beside the one in use, whose rows it replaces in one commit.
 
 What has changed since the build began is made up for in rounds, each shorter than the one before, and the rest of it
 while no page can count. The swap ends the epoch (memory/postgres.py): a page that was written to the old memory and
@@ -19,7 +19,7 @@ from atom_backfill.backfill.ports import FaultPoint
 from atom_backfill.custody.findings import Findings
 from atom_backfill.custody.recorded import Recorded, rows_from
 from atom_backfill.custody.verify import Owed
-from atom_backfill.errors import NeedsOperatorError, NeedsOwnerError
+from atom_backfill.errors import NeedsOperatorError, NeedsOwnerError, RetryLaterError
 from atom_backfill.memory.embed import embed_rows
 from atom_backfill.memory.ports import Building, Embedder, PassageRow, PassageStore
 from atom_backfill.memory.rows import Naming
@@ -32,40 +32,36 @@ CHANGED_A_PAGE = 50_000
 FEW = 200
 """Changed messages that are left to the swap, in which no page can count."""
 MOST_ROUNDS = 20
-LIVE_S = 3600.0
-"""For which a dataset that was replaced stays: longer than any reader or writer has it open."""
 
 
-class Datasets(Protocol):
-    """Which dataset is the memory, which lie beside it, and their files."""
+Still = Callable[[], Awaitable[object]]
+"""Raises where the swap may not go on."""
+
+
+class Standing(Protocol):
+    """How the memory stands: which rebuild of it has been begun, and its epoch."""
 
     async def building(self, name: str) -> Building:
-        """Return the dataset that is being built: one whose builder has died, or a new one of this name."""
+        """Return the rebuild that has been begun and not ended, whose process may have died, or a new one so named."""
         ...
 
-    async def abandon(self, dataset: str) -> None:
-        """Give up what was being built."""
+    async def abandon(self, name: str) -> None:
+        """Give up a rebuild."""
+        ...
+
+    async def refuse_superseded(self, name: str) -> None:
+        """Raise RefusedError where somebody else has finished or given up this rebuild."""
         ...
 
     async def mark(self) -> int:
         """Return a transaction such that whatever is not seen by now is that one's or a later one's."""
         ...
 
-    def swapping(
-        self, dataset: str, naming: Naming | None
-    ) -> AbstractAsyncContextManager[Callable[[], Awaitable[object]]]:
-        """Keep every page from counting; at the block's end a dataset becomes the memory, and a new epoch begins.
+    def swapping(self, name: str, naming: Naming) -> AbstractAsyncContextManager[Still]:
+        """Keep every page from counting while a rebuild's rows are put in place; at the block's end an epoch begins.
 
-        What it yields is to be called now and then. Raises RefusedError where somebody else has finished it.
+        What it yields is to be called now and then. Raises RefusedError where somebody else has finished the rebuild.
         """
-        ...
-
-    async def droppable(self, live_s: float) -> Sequence[str]:
-        """Return datasets that were replaced so long ago, or were given up."""
-        ...
-
-    async def forget(self, dataset: str) -> None:
-        """Note that a retired dataset's files are gone."""
         ...
 
 
@@ -91,17 +87,21 @@ class Record(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a rebuild works with. `open` opens a dataset by name, made if there is none; `drop` deletes its files.
+    """What a rebuild works with.
 
-    `progress` is told how many messages are done, and of how many.
+    `beside` opens the dataset beside the memory, made under a rebuild's name if there is none; `drop_beside` deletes
+    it; `replace` puts its rows in the memory's place in one commit. `memory` opens the memory. `progress` is told how
+    many messages are done, and of how many.
     """
 
-    datasets: Datasets
+    standing: Standing
     record: Record
     embedder: Embedder
     naming: Naming
-    open: Callable[[str], Awaitable[PassageStore]]
-    drop: Callable[[str], Awaitable[None]]
+    beside: Callable[[str], Awaitable[PassageStore]]
+    drop_beside: Callable[[], Awaitable[None]]
+    replace: Callable[[Still], Awaitable[None]]
+    memory: Callable[[], Awaitable[PassageStore]]
     new_name: Callable[[], str]
     progress: Callable[[int, int], None]
     reached: FaultPoint
@@ -109,62 +109,50 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """A memory made anew: its dataset, its messages, and of them those that an earlier rebuild had written."""
+    """A memory made anew: its messages, and of them those that an earlier rebuild had written."""
 
-    dataset: str
     messages: int
     resumed: int
 
 
 async def rebuild(tools: Tools) -> Rebuilt:
     """Make the memory anew and put it in use. Raises RefusedError where another rebuild of it was quicker."""
-    await drop_retired(tools.datasets, tools.drop)
     begun, store = await _begin(tools)
     await tools.reached("rebuild_begun")
-    with closing(Findings()) as written:
-        build = _Build(tools, begun, store, written)
-        await build.all()
-        await tools.reached("rebuild_built")
-        mark = await build.make_up()
-        await tools.reached("rebuild_made_up")
-        async with tools.datasets.swapping(begun.dataset, tools.naming) as stay:
-            await build.changed_since(mark, stay)
-            await tools.reached("rebuild_swapping")
+    try:
+        with closing(Findings()) as written:
+            build = _Build(tools, begun, store, written)
+            await build.whole()
+    except (NeedsOwnerError, RetryLaterError):
+        await tools.standing.refuse_superseded(begun.name)  # whoever was quicker has taken away what is built
+        raise
     await tools.reached("rebuild_swapped")
-    await drop_retired(tools.datasets, tools.drop)
-    return Rebuilt(begun.dataset, build.done, build.resumed)
-
-
-async def drop_retired(
-    datasets: Datasets, drop: Callable[[str], Awaitable[None]], live_s: float = LIVE_S
-) -> Sequence[str]:
-    """Delete the datasets that nobody can have open any more; returns their names."""
-    dropped = await datasets.droppable(live_s)
-    for dataset in dropped:
-        await drop(dataset)
-        await datasets.forget(dataset)
-    return dropped
+    await (await tools.memory()).upkeep()  # the word index; until then search looks for words in all rows
+    return Rebuilt(build.done, build.resumed)
 
 
 async def _begin(tools: Tools) -> tuple[Building, PassageStore]:
     """Take up what an earlier rebuild has begun, or begin anew where that is of no use now."""
     while True:
-        begun = await tools.datasets.building(tools.new_name())
+        begun = await tools.standing.building(tools.new_name())
         # In a database restored from a backup, transactions are counted from an earlier number.
-        if begun.mark <= await tools.datasets.mark():
+        if begun.mark <= await tools.standing.mark():
             try:
-                return begun, await tools.open(begun.dataset)
+                store = await tools.beside(begun.name)
             except NeedsOperatorError:
                 raise
             except NeedsOwnerError:  # of another embedder, or damaged
                 pass
-        await tools.datasets.abandon(begun.dataset)
-        await drop_retired(tools.datasets, tools.drop)
+            else:
+                if store.made == begun.name:
+                    return begun, store
+        await tools.standing.abandon(begun.name)
+        await tools.drop_beside()
 
 
 @dataclass(slots=True)
 class _Build:
-    """One dataset on its way. `done` counts messages, `resumed` those of them that were there before."""
+    """One rebuild on its way. `done` counts messages, `resumed` those of them that were there before."""
 
     tools: Tools
     begun: Building
@@ -172,6 +160,20 @@ class _Build:
     written: Findings
     done: int = 0
     resumed: int = 0
+
+    async def whole(self) -> None:
+        """Build, make up for what changes meanwhile, and put it in place."""
+        tools, name = self.tools, self.begun.name
+        await self.all()
+        await tools.reached("rebuild_built")
+        mark = await self.make_up()
+        await tools.reached("rebuild_made_up")
+        async with tools.standing.swapping(name, tools.naming) as still:
+            await self.changed_since(mark, still)
+            await tools.reached("rebuild_swapping")
+            await tools.replace(still)
+            await tools.reached("rebuild_replaced")
+            await tools.drop_beside()
 
     async def all(self) -> None:
         """Write every message of the record that is not there yet."""
@@ -194,21 +196,21 @@ class _Build:
         """Write what has changed since the build began, until little changes meanwhile; returns from where on."""
         since = self.begun.mark
         for _ in range(MOST_ROUNDS):
-            mark = await self.tools.datasets.mark()
+            mark = await self.tools.standing.mark()
             changed, since = await self.changed_since(since), mark
             if changed <= FEW:
                 break
         return since
 
-    async def changed_since(self, mark: int, stay: Callable[[], Awaitable[object]] | None = None) -> int:
+    async def changed_since(self, mark: int, still: Still | None = None) -> int:
         """Write what was changed by a transaction or a later one; returns how many messages that were."""
         changed, after = 0, None
         while page := await self.tools.record.changed(mark, after, CHANGED_A_PAGE):
             after, changed = page[-1].id, changed + len(page)
             for start in range(0, len(page), AT_ONCE):
-                await self._write([each.id for each in page[start : start + AT_ONCE]], tidy=stay is None)
-                if stay is not None:
-                    await stay()
+                await self._write([each.id for each in page[start : start + AT_ONCE]], tidy=still is None)
+                if still is not None:
+                    await still()
         return changed
 
     def _is_there(self, owed: Owed) -> bool:

@@ -23,7 +23,10 @@ def translated() -> Iterator[None]:
 def is_conflict(error: Exception) -> bool:
     """Tell whether a commit has failed only because another came first."""
     words = str(error).lower()
-    return any(sign in words for sign in ("commit conflict", "too many concurrent writers", "preempted"))
+    return any(
+        sign in words
+        for sign in ("commit conflict", "incompatible transaction", "too many concurrent writers", "preempted")
+    )
 
 
 def _known(words: str) -> AtomError | None:

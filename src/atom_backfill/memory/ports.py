@@ -177,6 +177,11 @@ class PassageIndex(Protocol):
 class PassageStore(PassageIndex, Protocol):
     """A passage index whose rows can be looked at and taken away one by one."""
 
+    @property
+    def made(self) -> str:
+        """Name the rebuild that has made it, "" if none has."""
+        ...
+
     def rows(self, messages: Collection[UUID] | None = None) -> AsyncIterator[list[Kept]]:
         """Read rows as of now, all or those of some messages, in no order, a bounded list at a time."""
         ...
@@ -188,9 +193,9 @@ class PassageStore(PassageIndex, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Building:
-    """A dataset that is being built. Every transaction that its builder may not have seen is `mark` or a later one."""
+    """A rebuild that was begun. Every transaction that it may not have seen is `mark` or a later one."""
 
-    dataset: str
+    name: str
     mark: int
 
 

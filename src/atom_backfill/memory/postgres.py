@@ -1,15 +1,19 @@
-"""Which dataset is a tenant's memory, and its epoch: how a memory is changed under pages that are being written.
+"""A memory's epoch, and how it is made anew: how a memory is changed under pages that are being written.
 
-A page is written to the memory first and counts in the record later. Whoever takes rows away, or puts another dataset
-in the place of the one in use, ends the epoch: from then on, no page that was begun in it can count. Such a page is
-done again, in the new epoch. So a row that the record does not know when an epoch has ended will never be known, and
-what the record knows then is all that a new dataset has to hold. No lease has to be waited for, and a worker that was
-stopped for however long changes nothing.
+A page is written to the memory first and counts in the record later. Whoever takes rows away, or puts others in their
+place, ends the epoch: from then on, no page that was begun in it can count. Such a page is done again, in the new
+epoch. So a row that the record does not know when an epoch has ended will never be known, and what the record knows
+then is all that a new dataset has to hold. No lease has to be waited for, and a worker that was stopped for however
+long changes nothing.
+
+The swap of a rebuild is a commit of the memory's within a transaction of the record's, and the process may die between
+the two. So it is announced first, in a transaction of its own: while it stands announced, no page counts, and whoever
+finds it so, and nobody at it, looks which of both it came to and ends it.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
@@ -28,11 +32,12 @@ LONGEST_SWAP_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class InUse:
-    """A tenant's memory: its dataset's name ("" is the first one's), and the epoch."""
+class Standing:
+    """A memory's epoch; the rebuild at work or dead, and while it swaps, how generations are named (see Naming)."""
 
-    dataset: str = ""
     epoch: int = 0
+    building: str | None = None
+    swapping: list[str] | None = None
 
 
 async def refuse_other_epoch(tx: Transaction, tenant: UUID, epoch: int) -> None:
@@ -42,45 +47,53 @@ async def refuse_other_epoch(tx: Transaction, tenant: UUID, epoch: int) -> None:
     """
     await tx.fetch_one(SQL["share_memory"], {"tenant": tenant})
     # A statement of its own, since one that waited for the lock would still see what was there before.
-    if (await _in_use(tx, tenant)).epoch != epoch:
+    found = await _standing(tx, tenant)
+    if found.epoch != epoch or found.swapping:
         raise RetryLaterError(
             "memory_changed", "The memory was swept or made anew meanwhile; the page is done again.", progress=True
         )
 
 
 class PostgresMemories:
-    """One tenant's memory and the datasets beside it."""
+    """How one tenant's memory stands."""
 
     def __init__(self, database: Database, tenant: UUID) -> None:
         self._database = database
         self._tenant = tenant
         self._keys: Row = {"tenant": tenant}
 
-    async def in_use(self) -> InUse:
-        """Tell which dataset is the memory now."""
+    async def standing(self) -> Standing:
+        """Tell how it stands now."""
         async with self._database.transaction(Work(self._tenant)) as tx:
-            return await _in_use(tx, self._tenant)
+            return await _standing(tx, self._tenant)
 
     async def end_epoch(self) -> None:
         """See to it that no page which has been written by now and is not in the record yet can still count."""
         async with self._database.transaction(Work(self._tenant)) as tx:
             await tx.fetch_one(SQL["hold_memory"], self._keys)
-            found = await _in_use(tx, self._tenant)
-            await tx.fetch_one(SQL["end_epoch"], self._keys | {"dataset": found.dataset})
+            await tx.execute(SQL["end_epoch"], self._keys)
 
     async def building(self, name: str) -> Building:
-        """Return the dataset that is being built: one whose builder has died, or a new one of this name."""
+        """Return the rebuild that has been begun and not ended, whose process may have died, or a new one so named."""
         async with self._database.transaction(Work(self._tenant)) as tx:
-            await tx.execute(SQL["begin_dataset"], self._keys | {"dataset": name})
-            found = await tx.fetch_one(SQL["read_building"], self._keys, row=Building)
-        if found is None:
-            raise _superseded()
+            found = await tx.fetch_one(SQL["begin_building"], self._keys | {"name": name}, row=Building)
+        assert found is not None
         return found
 
-    async def abandon(self, dataset: str) -> None:
-        """Give up what was being built."""
+    async def abandon(self, name: str) -> None:
+        """Give up a rebuild."""
         async with self._database.transaction(Work(self._tenant)) as tx:
-            await tx.execute(SQL["abandon_building"], self._keys | {"dataset": dataset})
+            await tx.fetch_one(SQL["hold_memory"], self._keys)
+            await tx.execute(SQL["abandon_building"], self._keys | {"name": name})
+
+    async def refuse_superseded(self, name: str) -> None:
+        """Raise RefusedError `rebuild_superseded` where somebody else has finished or given up a rebuild.
+
+        It waits for a swap under way.
+        """
+        async with self._database.transaction(Work(self._tenant)) as tx:
+            await tx.fetch_one(SQL["share_memory"], self._keys)
+            _refuse_superseded(await _standing(tx, self._tenant), name)
 
     async def mark(self) -> int:
         """Return a transaction such that whatever is not seen by now is that one's or a later one's."""
@@ -88,44 +101,52 @@ class PostgresMemories:
             return int(await tx.fetch_value(SQL["read_mark"]))
 
     @asynccontextmanager
-    async def swapping(self, dataset: str, naming: Naming | None) -> AsyncIterator[Callable[[], Awaitable[int]]]:
-        """Keep every page from counting; at the block's end a dataset becomes the memory, and a new epoch begins.
+    async def swapping(self, name: str, naming: Naming) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+        """Keep every page from counting while a rebuild's rows are put in place; at the block's end an epoch begins.
 
         What it yields is to be called now and then: PostgreSQL ends a transaction in which nothing happens for 15 s.
         `naming`: messages that were read by another cleaner or embedder get the generation of their remade passages.
-        Raises RefusedError `rebuild_superseded` where somebody else has finished or given up this dataset.
+        Raises RefusedError `rebuild_superseded` where somebody else has finished or given up this rebuild.
         """
+        names: Row = {"name": name, "present": naming.present, "remade": naming.remade}
         async with self._database.transaction(Work(self._tenant), statement_timeout_s=LONGEST_SWAP_S) as tx:
             await tx.fetch_one(SQL["hold_memory"], self._keys)
+            _refuse_superseded(await _standing(tx, self._tenant), name)
+            async with self._database.transaction(Work(self._tenant)) as announcing:
+                await announcing.execute(SQL["begin_swap"], self._keys | names)
+            # Before the rows are replaced, since it takes seconds in which search would find neither.
+            await tx.execute(SQL["name_generations"], self._keys | names)
 
             async def stay() -> int:
                 return int(await tx.fetch_value(SQL["read_mark"]))
 
             yield stay
-            if await tx.fetch_one(SQL["end_building"], self._keys | {"dataset": dataset}) is None:
-                raise _superseded()
-            before = await _in_use(tx, self._tenant)
-            await tx.execute(SQL["retire_replaced"], self._keys | {"dataset": before.dataset})
-            await tx.fetch_one(SQL["end_epoch"], self._keys | {"dataset": dataset})
-            if naming is not None:
-                names = {"present": naming.present, "remade": naming.remade}
-                await tx.execute(SQL["name_generations"], self._keys | names)
+            await tx.execute(SQL["end_swap"], self._keys | {"made": True})
 
-    async def droppable(self, live_s: float) -> Sequence[str]:
-        """Return datasets that were replaced so long ago, or were given up."""
-        async with self._database.transaction(Work(self._tenant)) as tx:
-            rows = await tx.fetch_all(SQL["read_dropping"], self._keys | {"live_s": live_s})
-        return [row["dataset"] for row in rows]
+    async def end_dead_swap(self, settle: Callable[[], Awaitable[str]], drop: Callable[[], Awaitable[None]]) -> None:
+        """End a swap that nobody is at.
 
-    async def forget(self, dataset: str) -> None:
-        """Note that a retired dataset's files are gone."""
-        async with self._database.transaction(Work(self._tenant)) as tx:
-            await tx.execute(SQL["forget_dataset"], self._keys | {"dataset": dataset})
-
-
-async def _in_use(tx: Transaction, tenant: UUID) -> InUse:
-    return await tx.fetch_one(SQL["read_memory"], {"tenant": tenant}, row=InUse) or InUse()
+        `settle` sees to it that it stays as it is, should its process only have been stopped, and tells which rebuild
+        has made the memory; `drop` deletes what lies beside it.
+        """
+        async with self._database.transaction(Work(self._tenant), statement_timeout_s=LONGEST_SWAP_S) as tx:
+            if not await tx.fetch_value(SQL["try_memory"], self._keys):
+                return
+            found = await _standing(tx, self._tenant)
+            if not found.swapping:
+                return
+            in_place = await settle() == found.building
+            if in_place:
+                present, remade = found.swapping
+                await drop()
+                await tx.execute(SQL["name_generations"], self._keys | {"present": present, "remade": remade})
+            await tx.execute(SQL["end_swap"], self._keys | {"made": in_place})
 
 
-def _superseded() -> RefusedError:
-    return RefusedError("rebuild_superseded", "Another rebuild of this memory was quicker: nothing is left to do.")
+async def _standing(tx: Transaction, tenant: UUID) -> Standing:
+    return await tx.fetch_one(SQL["read_memory"], {"tenant": tenant}, row=Standing) or Standing()
+
+
+def _refuse_superseded(found: Standing, name: str) -> None:
+    if found.building != name:
+        raise RefusedError("rebuild_superseded", "Another rebuild of this memory was quicker: nothing is left to do.")

@@ -76,7 +76,7 @@ async def test_what_a_crash_left_and_what_is_missing_is_swept_from_the_memory(sw
     index = await swept.index()
     await index.upsert([a_row(1)], await HashEmbedder().embed(["x"]))
     lost = [entry.id async for entries in index.entries() for entry in entries if entry.id != "p-1"][0]  # noqa: RUF015
-    await index._table.delete(f"id = '{lost}'")
+    await (await index._latest()).delete(f"id = '{lost}'")
     with capture_logs() as logs:
         counted = await swept.sweep()
     assert counted == NOTHING | {"atom_swept_total.foreign": 1.0, "atom_swept_total.missing": 1.0}

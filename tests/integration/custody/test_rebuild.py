@@ -14,11 +14,12 @@ import pytest
 from atom_backfill.custody import rebuild as rebuilding
 from atom_backfill.errors import RefusedError
 from atom_backfill.mail.clean import CLEANER
+from atom_backfill.memory.lance import replace as replace_rows
 from atom_backfill.memory.rows import naming
 from fakes.embedder import HashEmbedder
 from mainjob import Office, an_office, some_mails, write_mails
 from passages import EVERYTHING
-from rebuilds import Keeping
+from rebuilds import Keeping, passages
 from worlds import World
 
 MAILS = some_mails(20)
@@ -42,6 +43,10 @@ def keeping(office: Office) -> Keeping:
     return Keeping(office, HashEmbedder())
 
 
+class DiedError(Exception):
+    """The process has ended here."""
+
+
 def folders(office: Office) -> set[str]:
     return {path.name for path in (office.memory / str(office.tenant)).iterdir()}
 
@@ -61,17 +66,29 @@ async def test_a_rebuilt_memory_is_what_the_old_one_was(keeping: Keeping) -> Non
     told: list[tuple[int, int]] = []
     made = await keeping.rebuild(progress=lambda done, total: told.append((done, total)))
     assert (made.messages, made.resumed) == (20, 0)
-    assert (await keeping.datasets.in_use()).dataset == made.dataset
     assert await keeping.rows() == before
     assert (await keeping.verified()).verified
     assert told == sorted(told)
     assert told[-1] == (20, 20)
 
 
+async def test_whoever_opens_the_tenants_table_sees_what_was_made_anew(office: Office) -> None:
+    """The path and the table that the contract names; and who has it open reads on until he opens it anew."""
+    before = passages(office)
+    other = Keeping(office, HashEmbedder(dim=48))
+    await other.rebuild()
+    now = passages(office)
+    assert now.schema.field("vector").type.list_size == 48
+    assert now.schema.field("id").metadata == {b"lance-schema:unenforced-primary-key": b"true"}
+    assert [(index.name, index.columns) for index in now.list_indices()] == [("words_idx", ["words"])]
+    assert (now.count_rows(), before.count_rows()) == (20, 20)
+    assert len(before.to_arrow()["vector"][0]) == 32
+    assert folders(office) == {"passages.lance"}
+
+
 async def test_what_was_damaged_in_the_old_one_is_not_taken_over(keeping: Keeping, office: Office) -> None:
     before = await keeping.rows()
-    index = await keeping.index()
-    await index._table.update(updates={"vector": [1.0] + [0.0] * 31, "text": "damaged"})
+    passages(office).update(values={"vector": [1.0] + [0.0] * 31, "text": "damaged"})
     await keeping.rebuild()
     assert await keeping.rows() == before
     [vector] = (await (await keeping.index()).known_vectors([(await _a_hash(keeping))])).values()
@@ -183,6 +200,77 @@ async def test_a_page_does_not_count_while_the_memory_is_swapped(keeping: Keepin
     assert len(await keeping.rows()) == 24
 
 
+@pytest.mark.parametrize("point", ["rebuild_swapping", "rebuild_replaced"])
+@pytest.mark.parametrize("dim", [32, 48])
+async def test_a_swap_that_died_is_ended_by_whoever_comes_next(
+    keeping: Keeping, office: Office, point: str, dim: int
+) -> None:
+    """A page that waits between memory and record all the while does not count without its rows."""
+    keeping.follow()
+    remembered, died = asyncio.Event(), asyncio.Event()
+
+    async def page_reached(name: str) -> None:
+        if name == "remembered" and not remembered.is_set():
+            remembered.set()
+            await died.wait()
+
+    async def dies(name: str) -> None:
+        if name == point:
+            raise DiedError
+
+    office.reached = page_reached
+    reading = asyncio.create_task(read(office, first=200))
+    await asyncio.wait_for(remembered.wait(), 60)
+    rebuilder = Keeping(office, HashEmbedder(dim=dim))
+    with pytest.raises(DiedError):
+        await rebuilder.rebuild(dies)
+    assert (await keeping.standing.standing()).swapping
+    in_place = point == "rebuild_replaced"
+    if in_place and dim == 48:  # its workers have the new embedder, too
+        reading.cancel()
+        reader = rebuilder
+    else:
+        died.set()
+        await asyncio.wait_for(reading, 60)
+        reader = keeping
+        assert len(await keeping.rows()) == 24
+    assert (await reader.verified()).verified
+    standing = await keeping.standing.standing()
+    assert (standing.swapping, standing.building is None) == (None, in_place)
+    assert folders(office) == {"passages.lance"} | (set() if in_place else {"anew"})
+
+
+async def test_a_stopped_rebuild_replaces_nothing_once_it_was_given_up(keeping: Keeping, office: Office) -> None:
+    """It is stopped before its commit, its transaction ends, somebody else ends its swap, and it goes on."""
+    put: list[asyncio.Task[None]] = []
+
+    async def reached(name: str) -> None:
+        if name == "rebuild_swapping":
+            going, stopped = asyncio.Event(), asyncio.Event()
+
+            async def still() -> None:
+                if put and not going.is_set():
+                    stopped.set()
+                    await going.wait()
+                elif going.is_set():
+                    raise DiedError
+
+            put.append(asyncio.create_task(replace_rows(str(office.memory), office.tenant, still)))
+            await asyncio.wait_for(stopped.wait(), 60)
+            waiting.append(going)
+            raise DiedError
+
+    waiting: list[asyncio.Event] = []
+    before = passages(office).schema.metadata
+    with pytest.raises(DiedError):
+        await keeping.rebuild(reached)
+    assert (await keeping.verified()).verified
+    waiting[0].set()
+    with pytest.raises(DiedError):
+        await asyncio.wait_for(put[0], 60)
+    assert passages(office).schema.metadata == before
+
+
 async def test_mail_that_moved_meanwhile_lies_where_it_lies(keeping: Keeping, office: Office, world: World) -> None:
     async def reached(name: str) -> None:
         if name == "rebuild_built":
@@ -213,9 +301,6 @@ async def test_the_rounds_of_making_up_end_in_the_swap(
 
 
 async def test_a_rebuild_that_died_is_taken_up(keeping: Keeping, office: Office) -> None:
-    class DiedError(Exception):
-        pass
-
     written = []
 
     async def dies(name: str) -> None:
@@ -233,16 +318,13 @@ async def test_a_rebuild_that_died_is_taken_up(keeping: Keeping, office: Office)
     assert keeping.embedder.embedded - embedded <= 24 - made.resumed
     report = await keeping.verified()
     assert (report.verified, report.compared) == (True, 24)
-    assert folders(office) == {"passages.lance", made.dataset}
+    assert folders(office) == {"passages.lance"}
 
 
 @pytest.mark.parametrize("damage", ["embedder", "files", "restored"])
 async def test_what_is_of_no_use_any_more_is_dropped(
     keeping: Keeping, office: Office, world: World, damage: str
 ) -> None:
-    class DiedError(Exception):
-        pass
-
     async def dies(name: str) -> None:
         if name == "rebuild_built":
             raise DiedError
@@ -250,14 +332,14 @@ async def test_what_is_of_no_use_any_more_is_dropped(
     half = Keeping(office, HashEmbedder(dim=48)) if damage == "embedder" else keeping
     with pytest.raises(DiedError):
         await half.rebuild(dies)
-    [begun] = folders(office) - {"passages.lance"}
+    assert folders(office) == {"passages.lance", "anew"}
     if damage == "files":
-        shutil.rmtree(office.memory / str(office.tenant) / begun / "passages.lance" / "_versions")
+        shutil.rmtree(office.memory / str(office.tenant) / "anew" / "passages.lance" / "_versions")
     if damage == "restored":
-        world.run("UPDATE memory_datasets SET mark = mark + 1000000 WHERE tenant_id = %(t)s", t=office.tenant)
+        world.run("UPDATE memories SET mark = mark + 1000000 WHERE tenant_id = %(t)s", t=office.tenant)
     made = await keeping.rebuild()
     assert made.resumed == 0
-    assert folders(office) == {"passages.lance", made.dataset}
+    assert folders(office) == {"passages.lance"}
     assert (await keeping.verified()).verified
 
 
@@ -266,19 +348,4 @@ async def test_of_two_rebuilds_at_once_one_says_that_the_other_was_quicker(keepi
     refused = [each for each in done if isinstance(each, RefusedError)]
     assert [each.code for each in refused] == ["rebuild_superseded"]
     assert (await keeping.verified()).verified
-    assert folders(office) == {"passages.lance", (await keeping.datasets.in_use()).dataset}
-
-
-async def test_a_replaced_dataset_goes_when_nobody_can_have_it_open(
-    keeping: Keeping, office: Office, world: World
-) -> None:
-    first = await keeping.rebuild()
-    second = await keeping.rebuild()
-    assert folders(office) == {"passages.lance", first.dataset, second.dataset}
-    world.run(
-        "UPDATE memory_datasets SET retired_at = retired_at - interval '2 hours' WHERE tenant_id = %(t)s",
-        t=office.tenant,
-    )
-    third = await keeping.rebuild()
-    assert folders(office) == {second.dataset, third.dataset}
-    assert (await keeping.verified()).verified
+    assert folders(office) == {"passages.lance"}

@@ -218,9 +218,9 @@ async def test_a_page_of_an_ended_epoch_does_not_count(office: Office, world: Wo
             await memories(office).end_epoch()
 
     office.reached = reached
-    epoch = (await memories(office).in_use()).epoch
+    epoch = (await memories(office).standing()).epoch
     await office.work()
-    assert (await memories(office).in_use()).epoch == epoch + 1
+    assert (await memories(office).standing()).epoch == epoch + 1
     assert (await compared(office)).verified
     assert world.value("SELECT count(*) FROM sync_chunks WHERE attempts > 0") == 0
 
