@@ -34,12 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the simulator. Returns 0 after a stop, 1 where it cannot listen or log, 2 for what cannot be run."""
     asked = _parser().parse_args(arguments)
     try:
-        tokens.count("so that the vocabulary is there before the first call")
         script = read_script(asked.faults, GRAMMAR) if asked.faults else Script()
         drawing, known = _facts(asked)
     except (ScenarioError, FactsError) as error:
         sys.stderr.write(f"simulate llm: {error}\n")
         return 2
+    tokens.count("so that the vocabulary is there before the first call")
     try:
         with asked.log.open("a", encoding="utf-8") if asked.log else nullcontext() as log:
             service = _service(asked, script, drawing, known, log)
