@@ -21,14 +21,18 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
-from atom_backfill.graph.resolve import group_heads, namesake_candidates, resolve
+from atom_backfill.graph.headers import MOST_RECIPIENTS
+from atom_backfill.graph.resolve import Sightings, group_heads, resolve, worth_a_look
 from atom_backfill.graph.resolve_bearers import Identity
 from atom_backfill.mail.people import address_key
 from bench.cerec import read_threads, score_thread
+
+WITH_EVERYBODY = 200
+"""Correspondents of one who writes with everybody: to share them says nothing."""
 
 PARTIES = ("from", "sender", "toRecipients", "ccRecipients", "bccRecipients", "replyTo")
 
@@ -60,6 +64,7 @@ class Seen:
     names: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     mailboxes: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     recipients: list[frozenset[str]] = field(default_factory=list)
+    correspondents: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def identities(self) -> list[Identity]:
         """Return the input of the rules."""
@@ -83,9 +88,7 @@ def score_addresses(corpus: Path) -> dict[str, Any]:
     """Join the addresses of all mailboxes, and compare with the labelled clusters, pair by pair."""
     seen = read_headers(corpus)
     identities = seen.identities()
-    candidates = set(namesake_candidates(identities))
-    met = {pair for mail in seen.recipients for pair in combinations(sorted(mail), 2) if pair in candidates}
-    found = resolve(identities, met=met)
+    found = resolve(identities, sightings=sightings(seen, worth_a_look(identities)))
     heads = group_heads(seen.names, ((merge.a, merge.b) for merge in found.merges))
     clusters = [sorted({*map(address_key, row["addresses"])} - {""}) for row in labelled(corpus)]
     scores = {"tune": Score(), "test": Score()}
@@ -118,14 +121,31 @@ def read_headers(corpus: Path) -> Seen:
     for file in sorted((corpus / "mailboxes").glob("*.jsonl.gz")):
         with gzip.open(file, "rb") as lines:
             for mail in map(json.loads, lines):
-                recipients = set()
+                recipients, authors = set(), set()
                 for role, address, name in _parties(mail):
                     seen.names[address][name] += 1
                     seen.mailboxes[address][file.name] += 1
                     if role in ("toRecipients", "ccRecipients"):
                         recipients.add(address)
+                    elif role == "from":
+                        authors.add(address)
+                for author, other in product(authors, recipients if len(recipients) <= MOST_RECIPIENTS else ()):
+                    seen.correspondents[author].add(other)
+                    seen.correspondents[other].add(author)
                 seen.recipients.append(frozenset(recipients))
     return seen
+
+
+def sightings(seen: Seen, asked: Sightings) -> Sightings:
+    """Look up what mail shows of the pairs that are asked about."""
+    met = {pair for mail in seen.recipients for pair in combinations(sorted(mail), 2) if pair in asked.side_by_side}
+    with_whom = seen.correspondents
+    acquainted = {
+        (a, b)
+        for a, b in asked.acquainted
+        if sum(len(with_whom[other]) <= WITH_EVERYBODY for other in with_whom[a] & with_whom[b]) > 1
+    }
+    return Sightings(frozenset(met), frozenset(acquainted))
 
 
 def labelled(corpus: Path) -> Iterator[dict[str, Any]]:

@@ -42,6 +42,19 @@ class Pins:
 
 
 @dataclass(frozen=True, slots=True)
+class Sightings:
+    """What mail shows of pairs of keys that bear one name.
+
+    `side_by_side`: of one organisation, both in the headers of one message: namesakes rather than one person.
+    `acquainted`: both write with the same people, two or more, none of whom writes with everybody: one person rather
+    than namesakes.
+    """
+
+    side_by_side: frozenset[Pair] = frozenset()
+    acquainted: frozenset[Pair] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Resolution:
     """The merges (a forest), what may be the same but is for a person to say, and pins that contradict others."""
 
@@ -51,39 +64,42 @@ class Resolution:
 
 
 NO_PINS = Pins()
+NO_SIGHTINGS = Sightings()
 
 
 def resolve(
     identities: Iterable[Identity],
     pins: Pins = NO_PINS,
-    met: Iterable[Pair] = (),
+    sightings: Sightings = NO_SIGHTINGS,
     verdicts: Mapping[Pair, bool] = MappingProxyType({}),
 ) -> Resolution:
     """Find the identities that are the same person.
 
-    `met`: pairs of one organisation that stand side by side in the headers of one message, which makes namesakes of
-    them rather than one person; `namesake_candidates` tells which pairs to look up.
+    `sightings` need only hold pairs that `worth_a_look` names.
     `verdicts`: a model's answers to earlier suggestions, in any order of the pair; of two that contradict, no wins.
     """
     bearers = read_bearers(identities)
     known = {one.key: one for one in bearers}
-    doubts = {pair for pair in map(in_order, met) if pair[0] in known and not known[pair[0]].own}
+    doubts = {pair for pair in map(in_order, sightings.side_by_side) if pair[0] in known and not known[pair[0]].own}
     doubts.update(map(in_order, namesakes(bearers)))
     chance = Chance(bearers)
     found = [
         *same_address(bearers),
         *exchange_names(bearers),
         *same_name_in_organization(bearers, chance),
-        *same_name_elsewhere(bearers, chance),
+        *same_name_elsewhere(bearers, chance, {*map(in_order, sightings.acquainted)}),
         *suggestions(bearers),
     ]
     return settle(found, known.keys(), pins, doubts, verdicts)
 
 
-def namesake_candidates(identities: Iterable[Identity]) -> list[Pair]:
-    """List the pairs that would be joined for a name within one organisation, for `met` to be looked up."""
+def worth_a_look(identities: Iterable[Identity]) -> Sightings:
+    """List the pairs for which it matters whether mail shows them side by side, or with the same correspondents."""
     bearers = read_bearers(identities)
-    return sorted({(pair.a, pair.b) for pair in same_name_in_organization(bearers, Chance(bearers)) if pair.sure})
+    chance = Chance(bearers)
+    at_home = {(pair.a, pair.b) for pair in same_name_in_organization(bearers, chance) if pair.sure}
+    elsewhere = {(pair.a, pair.b) for pair in same_name_elsewhere(bearers, chance, frozenset()) if not pair.sure}
+    return Sightings(frozenset(at_home), frozenset(elsewhere))
 
 
 def group_heads(keys: Iterable[str], merges: Iterable[Pair]) -> dict[str, str]:

@@ -7,7 +7,7 @@ about linear in the identities. A rule that has found a doubt still gives the pa
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
@@ -27,6 +27,7 @@ from atom_backfill.graph.resolve_names import Likeness, Name, alike_part, formal
 from atom_backfill.graph.resolve_vocabulary import COMMON_GIVEN, COMMON_SURNAMES, MOST_COMMON_SURNAMES
 
 Key = TypeVar("Key")
+Pair = tuple[str, str]
 
 MOST_ALIKE = 16
 """Addresses that one person may have in a block; a name on more is not a person's."""
@@ -142,10 +143,10 @@ def same_name_in_organization(bearers: Sequence[Bearer], chance: Chance) -> Iter
             yield alike(one, other, rule, score if sure else min(score, 0.75), evidence, sure=sure)
 
 
-def same_name_elsewhere(bearers: Sequence[Bearer], chance: Chance) -> Iterator[Alike]:
+def same_name_elsewhere(bearers: Sequence[Bearer], chance: Chance, acquainted: Set[Pair]) -> Iterator[Alike]:
     """Join addresses of different organisations by a full name that is rare enough to be one person's.
 
-    A common name needs more: a middle name or a local part of their own that both have.
+    A common name needs more: a middle name or a local part of their own that both have, or the same correspondents.
     """
     for (given, surname), block in _blocks(bearers, _full_names):
         rare = not chance.is_common(given, surname, careful=False)
@@ -153,9 +154,13 @@ def same_name_elsewhere(bearers: Sequence[Bearer], chance: Chance) -> Iterator[A
         for one, other, how, clear in _alike_names(block):
             if one.organization and one.organization == other.organization:
                 continue
-            enough = _share_more(one, other) or (very_rare if one.spelt != other.spelt else rare and not one.spelt)
+            near = (one.key, other.key) in acquainted
+            enough = (
+                near or _share_more(one, other) or (very_rare if one.spelt != other.spelt else rare and not one.spelt)
+            )
             sure = enough and clear and how >= Likeness.NICKNAME
-            yield alike(one, other, Rule.NAME, 0.92 if sure else 0.72, _names(one, other), sure=sure)
+            evidence = _names(one, other) + (", and write with the same people" if near else "")
+            yield alike(one, other, Rule.NAME, 0.92 if sure else 0.72, evidence, sure=sure)
 
 
 def namesakes(bearers: Iterable[Bearer]) -> Iterator[tuple[str, str]]:

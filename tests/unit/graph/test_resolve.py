@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from atom_backfill.graph.resolve import Pins, Resolution, group_heads, namesake_candidates, resolve
+from atom_backfill.graph.resolve import Pins, Resolution, Sightings, group_heads, resolve, worth_a_look
 from atom_backfill.graph.resolve_bearers import Identity
 from atom_backfill.graph.resolve_rules import Rule
 
@@ -123,6 +123,13 @@ def test_a_common_name_joins_when_a_middle_name_agrees() -> None:
     assert only(found) is Rule.NAME
 
 
+def test_a_common_name_joins_when_both_write_with_the_same_people() -> None:
+    written = people("Maria Smith <maria@lumen.test>", "Maria Smith <smith@harbour.test>")
+    look = worth_a_look(written)
+    assert look == Sightings(acquainted=frozenset({("maria@lumen.test", "smith@harbour.test")}))
+    assert only(resolve(written, sightings=look)) is Rule.NAME
+
+
 def test_middle_names_that_contradict_keep_namesakes_apart() -> None:
     found = resolve(people("Ines A. Halloran <ia@lumen.test>", "Ines B. Halloran <ib@lumen.test>"))
     assert nothing(found)
@@ -156,9 +163,11 @@ def test_a_nickname_that_fits_two_joins_neither() -> None:
 def test_two_who_stand_side_by_side_in_a_header_are_namesakes() -> None:
     written = people("Ines Halloran <ines@lumen.test>", "Ines Halloran <ines.h@lumen.test>")
     pair = ("ines.h@lumen.test", "ines@lumen.test")
-    assert namesake_candidates(written) == [pair]
+    assert worth_a_look(written) == Sightings(side_by_side=frozenset({pair}))
     assert joined(resolve(written)) == {(*pair, Rule.NAME_AND_ORGANIZATION)}
-    assert suggested(resolve(written, met=[pair[::-1]])) == {(*pair, Rule.NAME_AND_ORGANIZATION)}
+    assert suggested(resolve(written, sightings=Sightings(side_by_side=frozenset({pair[::-1]})))) == {
+        (*pair, Rule.NAME_AND_ORGANIZATION)
+    }
 
 
 def test_namesakes_are_not_joined_through_a_third_address() -> None:

@@ -7,7 +7,7 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atom_backfill.graph.resolve import Pins, Resolution, group_heads, resolve
+from atom_backfill.graph.resolve import Pins, Resolution, Sightings, group_heads, resolve
 from atom_backfill.graph.resolve_bearers import Identity
 
 # Few and colliding, so that chains, contradictions and walls are the rule.
@@ -24,6 +24,7 @@ identity_lists = st.dictionaries(
     min_size=2,
     max_size=14,
 ).map(lambda names: [Identity(key, counts) for key, counts in names.items()])
+sightings = st.builds(Sightings, side_by_side=some_pairs, acquainted=some_pairs)
 all_pins = st.builds(Pins, same=some_pairs, different=some_pairs)
 verdict_tables = st.dictionaries(pairs, st.booleans(), max_size=6)
 
@@ -32,28 +33,32 @@ def heads(identities: list[Identity], found: Resolution) -> dict[str, str]:
     return group_heads((one.key for one in identities), ((merge.a, merge.b) for merge in found.merges))
 
 
-@given(identity_lists, all_pins, some_pairs, verdict_tables, st.randoms(use_true_random=False))
+def turned(pairs: frozenset[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+    return frozenset((b, a) for a, b in pairs)
+
+
+@given(identity_lists, all_pins, sightings, verdict_tables, st.randoms(use_true_random=False))
 def test_no_order_matters(
     identities: list[Identity],
     pins: Pins,
-    met: frozenset[tuple[str, str]],
+    seen: Sightings,
     verdicts: dict[tuple[str, str], bool],
     random: object,
 ) -> None:
-    first = resolve(identities, pins, met, verdicts)
+    first = resolve(identities, pins, seen, verdicts)
     shuffled = [Identity(one.key, dict(reversed(one.names.items()))) for one in identities]
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    turned = Pins(frozenset((b, a) for a, b in pins.same), frozenset((b, a) for a, b in pins.different))
-    agreed = {(b, a): same for (a, b), same in verdicts.items() if (b, a) not in verdicts}
-    kept = {pair: same for pair, same in verdicts.items() if pair[::-1] in verdicts}
-    assert resolve(shuffled, turned, [(b, a) for a, b in met], kept | agreed) == first
+    turned_pins = Pins(turned(pins.same), turned(pins.different))
+    turned_seen = Sightings(turned(seen.side_by_side), turned(seen.acquainted))
+    turned_verdicts = {(b, a): same for (a, b), same in reversed(verdicts.items())}
+    assert resolve(shuffled, turned_pins, turned_seen, turned_verdicts) == first
 
 
-@given(identity_lists, all_pins, some_pairs, verdict_tables)
+@given(identity_lists, all_pins, sightings, verdict_tables)
 def test_what_a_person_has_said_holds_through_any_chain(
-    identities: list[Identity], pins: Pins, met: frozenset[tuple[str, str]], verdicts: dict[tuple[str, str], bool]
+    identities: list[Identity], pins: Pins, seen: Sightings, verdicts: dict[tuple[str, str], bool]
 ) -> None:
-    found = resolve(identities, pins, met, verdicts)
+    found = resolve(identities, pins, seen, verdicts)
     head = heads(identities, found)
     for a, b in pins.different:
         assert a not in head or head[a] != head.get(b)
@@ -63,9 +68,9 @@ def test_what_a_person_has_said_holds_through_any_chain(
             assert head[a] == head[b]
 
 
-@given(identity_lists, all_pins, some_pairs)
-def test_a_suggestion_is_open(identities: list[Identity], pins: Pins, met: frozenset[tuple[str, str]]) -> None:
-    found = resolve(identities, pins, met)
+@given(identity_lists, all_pins, sightings)
+def test_a_suggestion_is_open(identities: list[Identity], pins: Pins, seen: Sightings) -> None:
+    found = resolve(identities, pins, seen)
     head = heads(identities, found)
     apart = {frozenset((head[a], head[b])) for a, b in pins.different if a in head and b in head}
     asked = [frozenset((head[pair.a], head[pair.b])) for pair in found.suggestions]
