@@ -49,8 +49,8 @@ docs: install  ## write the reference pages that are generated
 bench: install  ## run the benchmarks and write bench/report/
 	$(BIN)/python -m bench
 
-torture: install  ## break the product in every way that is known: SCHEDULES=10000 FROM=0 RULES=1000
-	$(BIN)/python -m atom_torture --schedules $(or $(SCHEDULES),10000) --from $(or $(FROM),0) --jobs $(JOBS) --plants
+torture: install  ## break the product in every way that is known: SCHEDULES=10000 BRUNS=200 FROM=0 RULES=1000
+	$(BIN)/python -m atom_torture --schedules $(or $(SCHEDULES),10000) --processes $(or $(BRUNS),200) --from $(or $(FROM),0) --jobs $(JOBS) --plants
 	ATOM_RULES_EXAMPLES=$(or $(RULES),1000) $(BIN)/python -m pytest tests/integration/jobs/test_engine_rules.py
 
 lock:  ## compile requirements/*.in into hashed lock files (needs uv)

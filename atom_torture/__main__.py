@@ -60,7 +60,7 @@ def _run(asked: argparse.Namespace) -> int:
     if asked.processes and not asked.plant:
         runs = run_processes(asked.first, asked.processes, jobs=asked.jobs, told=_tell_runs)
     caught = [_plant(each, asked) for each in PLANTS if _is_asked(each, asked)]
-    caught += [_plant_in_processes(each, asked) for each in processes.PLANTS if _is_asked(each, asked)]
+    caught += [_plant_in_processes(each) for each in processes.PLANTS if _is_asked(each.plant, asked)]
     report = Report(asked.first, outcome, caught, seconds, runs)
     report.write(asked.report)
     for option, failed in (("replay", outcome.failed), ("replay-processes", runs.failed)):
@@ -82,10 +82,13 @@ def _plant(plant: Plant, asked: argparse.Namespace) -> Caught:
     return _caught(plant, outcome.schedules, outcome.failed)
 
 
-def _plant_in_processes(plant: Plant, asked: argparse.Namespace) -> Caught:
-    with planted(plant) as product:
-        runs = run_processes(asked.first, processes.PATIENCE, jobs=asked.jobs, product=product, until_caught=True)
-    return _caught(plant, runs.runs, runs.failed)
+def _plant_in_processes(each: processes.Planted) -> Caught:
+    with planted(each.plant) as product:
+        for times in range(1, processes.TIMES + 1):  # noqa: B007
+            runs = replay_processes(each.schedule.as_line(), product=product)
+            if runs.failed:
+                break
+    return _caught(each.plant, times, runs.failed)
 
 
 def _caught(plant: Plant, after: int, failed: list[tuple[str, list[str]]]) -> Caught:
@@ -124,10 +127,9 @@ def _tell(outcome: Outcome) -> None:
 
 
 def _whole(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is less than 0")
-    return value
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,67 @@
-"""Planted bugs that one process cannot show: of signals, of a thread of its own, of processes that share a disk."""
+"""Planted bugs that one process cannot show: of signals, of drains, of processes that share a disk.
+
+What they break is met by few of the runs that seeds draw, so each names a run that meets it.
+"""
 
 from __future__ import annotations
 
-from atom_torture.plants import Plant
+from dataclasses import dataclass
 
-PATIENCE = 40
-"""Runs within which every one of them must be caught."""
+from atom_torture.plants import Plant
+from atom_torture.processes.schedule import Schedule, Strike
+
+TIMES = 5
+"""How often the run of a planted bug is done: it must be caught by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """A bug, and the run in which it must be caught."""
+
+    plant: Plant
+    schedule: Schedule
+
+
+_QUIET = Schedule(seed=3, mails=40, folders=2, page=10, workers=1, concurrency=2, hurried=True)
 PLANTS = (
-    Plant(
-        "a worker that is told to go finishes its chunks first",
-        "app/work.py",
-        "grace_s=min(options.grace_s, PAGE_S)",
-        "grace_s=600.0",
+    Planted(
+        Plant("a worker does not hear SIGTERM", "cli/work.py", "on_signals(stop.set)", "on_signals(lambda: None)"),
+        _QUIET,
+    ),
+    Planted(
+        Plant(
+            "a drain waits for the page at hand however long it takes",
+            "app/work.py",
+            "grace_s=min(options.grace_s, PAGE_S)",
+            "grace_s=600.0",
+        ),
+        Schedule(
+            seed=4,
+            mails=120,
+            folders=2,
+            page=10,
+            workers=1,
+            concurrency=2,
+            hurried=True,
+            strikes=(Strike(10, "vectors", "black_hole", 40.0), Strike(11, "worker", "term")),
+        ),
+    ),
+    Planted(
+        Plant(
+            "rows that are written by two processes at once are doubled",
+            "memory/lance.py",
+            'b"lance-schema:unenforced-primary-key": b"true"',
+            'b"lance-schema:no-primary-key": b"true"',
+        ),
+        Schedule(
+            seed=5,
+            mails=300,
+            folders=3,
+            page=10,
+            workers=2,
+            concurrency=4,
+            hurried=True,
+            strikes=tuple(Strike(20 * n, "worker", "stop", 6.0) for n in range(1, 12)),
+        ),
     ),
 )

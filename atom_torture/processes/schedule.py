@@ -98,7 +98,8 @@ def from_seed(seed: int) -> Schedule:
 
 def _strike(rng: random.Random, after: int) -> Strike:
     where, kind = rng.choice(rng.choice((_OFTEN, _FAIR)))
-    seconds = round(rng.uniform(1.0, 6.0), 1)
+    # Longer than what a drain may take, now and then.
+    seconds = round(rng.uniform(1.0, rng.choice((6.0, 6.0, 6.0, 20.0))), 1)
     return Strike(after, where, kind, seconds, rng.randint(1, 20_000) if kind == "cut" else 0)
 
 

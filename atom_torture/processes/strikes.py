@@ -23,6 +23,7 @@ from atom_torture.processes.world import Done, World
 BUSY_S = 15.0
 """In which some worker will have work, at the latest once the machine has time for it."""
 RECOVER_S = 60.0
+LONG_S = 3.0
 TRIES = 8
 OVERLOAD = 2.0
 """Processes that want each core: above, times say more of the machine than of the program."""
@@ -89,7 +90,7 @@ class Striker:
             case "term":
                 await self._dismiss(worker)
             case "stop":
-                await self._stop(worker)
+                await self._stop(worker, until=_moved if seconds > LONG_S else _taken)
             case _:
                 worker.touched = worker.starved = True
                 allow_memory(worker.pid, STARVED_BYTES)
@@ -116,7 +117,8 @@ class Striker:
             )
         await self._lapse(worker)
 
-    async def _stop(self, worker: Worker) -> None:
+    async def _stop(self, worker: Worker, until: Callable[[Seen, Mapping[Any, Chunk]], bool]) -> None:
+        """Stop a worker, and let it go on when another has its work, or has even committed a page of it."""
         held, began = self._held(worker), _now()
         worker.touched = True
         if len(self.fleet.running) < 2:
@@ -124,7 +126,7 @@ class Striker:
         worker.process.send(signal.SIGSTOP)
         try:
             await self._lapse(worker)
-            await self._expect(lambda seen: _taken(seen, held), RECOVER_S, began, "work of a stopped worker lies idle")
+            await self._expect(lambda seen: until(seen, held), RECOVER_S, began, "work of a stopped worker lies idle")
         finally:
             worker.process.send(signal.SIGCONT)
 
