@@ -84,6 +84,8 @@ def _processes(first: int, runs: Runs) -> dict[str, Any]:
         name: {
             "times": len(runs.measured.get(name, ())),
             **{name: quantile(runs.measured.get(name, ()), share) for name, share in QUANTILES.items()},
+            "unjudged": len(runs.unjudged.get(name, ())),
+            "unjudged_max": quantile(runs.unjudged.get(name, ()), 1.0),
             "allowed": bound.seconds,
             "share": bound.share,
             "meaning": bound.meaning,
@@ -95,7 +97,6 @@ def _processes(first: int, runs: Runs) -> dict[str, Any]:
         "runs": runs.runs,
         "seconds_a_run": quantile(runs.seconds, 0.5),
         "measured_s": measured,
-        "not_measured": dict(runs.skipped),
         "fired": dict(sorted(runs.fired.items())),
         "never_fired": sorted(
             {f"{where}/{kind}" for where, kinds in STRIKES.items() for kind in kinds} - runs.fired.keys()
@@ -139,10 +140,12 @@ def _html_of_processes(document: dict[str, Any]) -> str:
     first, last = document["seeds"]
     rows = "".join(
         f"<tr><td>{escape(each['meaning'])}</td><td>{each['times']}</td><td>{each['p50']}</td><td>{each['p95']}</td>"
-        f"<td>{each['max']}</td><td>{each['allowed']:.0f} for {each['share']:.0%}</td></tr>"
+        f"<td>{each['max']}</td><td>{each['allowed']:.0f} for {each['share']:.0%}</td>"
+        f"<td>{each['unjudged']}</td><td>{each['unjudged_max']}</td></tr>"
         for each in document["measured_s"].values()
     )
-    head = "<tr><th>seconds</th><th>times</th><th>p50</th><th>p95</th><th>max</th><th>allowed</th></tr>"
+    names = ("seconds", "times", "p50", "p95", "max", "allowed", "unjudged", "max")
+    head = "<tr>" + "".join(f"<th>{name}</th>" for name in names) + "</tr>"
     fired = "".join(f"<tr><td>{escape(name)}</td><td>{count}</td></tr>" for name, count in document["fired"].items())
     return (
         f"<p>{document['runs']} runs (seeds {first} to {last}), {len(document['violations'])} with violations, "

@@ -22,7 +22,7 @@ class Runs:
     runs: int = 0
     fired: Counter[str] = field(default_factory=Counter)
     measured: dict[str, list[float]] = field(default_factory=dict)
-    skipped: Counter[str] = field(default_factory=Counter)
+    unjudged: dict[str, list[float]] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     failed: list[tuple[str, list[str]]] = field(default_factory=list)
 
@@ -35,10 +35,10 @@ class Runs:
         """Take in what a shard tells of a run."""
         self.runs += 1
         self.fired.update(told["fired"])
-        self.skipped.update(told["skipped"])
         self.seconds.append(told["seconds"])
-        for name, seconds in told["measured"].items():
-            self.measured.setdefault(name, []).extend(seconds)
+        for sort, kept in (("measured", self.measured), ("unjudged", self.unjudged)):
+            for name, seconds in told[sort].items():
+                kept.setdefault(name, []).extend(seconds)
         if told["violations"]:
             self.failed.append((told["schedule"], told["violations"]))
 

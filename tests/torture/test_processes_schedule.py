@@ -84,5 +84,5 @@ def test_a_bound_holds_for_each_measurement_or_for_most() -> None:
 def test_a_campaign_fails_by_what_a_single_run_could_not_tell() -> None:
     runs = Runs()
     for seconds in (21.0, 44.0):
-        runs.add({"fired": {}, "measured": {"kill": [seconds]}, "skipped": [], "seconds": 9.0, "violations": []})
+        runs.add({"fired": {}, "measured": {"kill": [seconds]}, "unjudged": {}, "seconds": 9.0, "violations": []})
     assert (runs.failed, runs.violations) == ([], ["kill: 44.0 s for 95%, and 30 s are allowed"])
