@@ -16,6 +16,7 @@ from atom_backfill.jobs.job import Done, Lane, Lease, Outcome, Yielded
 from atom_backfill.jobs.ports import JobStore, Watch
 from atom_backfill.jobs.postgres import PostgresRenewals
 from atom_backfill.jobs.worker import Worker, WorkerOptions
+from atom_backfill.metrics import Metrics
 from worlds import World
 
 Handle = Callable[[Lease, Watch], Awaitable[Outcome]]
@@ -30,6 +31,7 @@ class Scene:
     store: JobStore | None = None
     clock: Clock = field(default_factory=SystemClock)
     options: dict[str, Any] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=Metrics)
     handled: list[Lease] = field(default_factory=list)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -47,6 +49,7 @@ class Scene:
             self.clock,
             random.Random(1),
             WorkerOptions(**({"name": "w-1", "poll_s": 0.05, "grace_s": 0.2} | self.options)),
+            self.metrics,
         )
 
     async def _handle(self, lease: Lease, watch: Watch) -> Outcome:

@@ -25,8 +25,8 @@ class Counter:
 RESCUES = Counter(
     name="atom_rescues_total",
     unit="chunks",
-    about="Chunks that were made ready again, since whoever had them died, was stopped, or lost the database.",
-    labels={"reason": ("lease_lapsed",)},
+    about="Chunks that were taken back, since whoever had them died, was stopped, or lost the database.",
+    labels={"reason": ("lease_lapsed", "claimed_over")},
 )
 SWEPT = Counter(
     "atom_swept_total",

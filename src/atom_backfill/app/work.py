@@ -60,8 +60,8 @@ async def run_worker(app: App, stop: asyncio.Event, options: WorkerOptions) -> N
         handlers = {Lane.INGEST: ingest_handler(await _parts(app, sandbox))}
         lanes = tuple(lane for lane in options.lanes if lane in handlers)
         options = replace(options, lanes=lanes, grace_s=min(options.grace_s, PAGE_S))
-        worker = Worker(store, handlers, heartbeat, wake, outside.clock, outside.rng, options)
         metrics = Metrics()
+        worker = Worker(store, handlers, heartbeat, wake, outside.clock, outside.rng, options, metrics)
         reaping = reaper(store, metrics)
 
         def duties() -> list[Duty]:

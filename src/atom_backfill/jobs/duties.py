@@ -13,12 +13,12 @@ from atom_backfill.clock import Clock
 from atom_backfill.errors import AtomError
 from atom_backfill.jobs.job import Fence
 from atom_backfill.jobs.ports import JobStore
+from atom_backfill.jobs.rescues import tell_rescue
 from atom_backfill.jobs.trouble import Trouble
-from atom_backfill.metrics import RESCUES, Metrics
+from atom_backfill.metrics import Metrics
 
 DUTY_LEASE_S = 60.0
 LOOK_EVERY_S = 5.0
-LEASE_LAPSED = "lease_lapsed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +67,10 @@ async def do_duties(duties: Callable[[], Sequence[Duty]], store: DutyStore, work
 
 def reaper(store: JobStore, metrics: Metrics | None = None) -> Duty:
     """Make lapsed leases ready again, count them and say so. Progress does not need it: they are claimable anyway."""
-    log = structlog.get_logger()
 
     async def reap() -> None:
-        for rescue in await store.rescue():
-            if metrics is not None:
-                metrics.count(RESCUES, reason=LEASE_LAPSED)
-            log.warning(
-                "lease rescued",
-                reason=LEASE_LAPSED,
-                chunk=str(rescue.lease.chunk_id),
-                worker=rescue.worker,
-                lapsed_s=round(rescue.lapsed_s, 1),
-            )
+        for lease in await store.rescue():
+            tell_rescue(lease, "lease_lapsed", metrics)
 
     return Duty("reaper", 10.0, reap)
 

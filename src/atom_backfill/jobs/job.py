@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -50,10 +50,18 @@ class GraphStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Lapse:
+    """Whose lease had lapsed, and how many seconds ago."""
+
+    worker: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """The right to work on one chunk, until it lapses or the fence moves on.
 
-    `attempts` counts failures since the chunk last made progress.
+    `attempts` counts failures since the chunk last made progress; `lapse` tells of the lease that it was rescued from.
     """
 
     tenant_id: TenantId
@@ -64,6 +72,7 @@ class Lease:
     kind: str
     fence: Fence
     attempts: int
+    lapse: Lapse | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -18,20 +17,14 @@ class Standing(StrEnum):
     STOPPED = "stopped"
 
 
-@dataclass(frozen=True, slots=True)
-class Rescue:
-    """A lease that lapsed: whose it was and how long ago, in seconds."""
-
-    lease: Lease
-    worker: str
-    lapsed_s: float
-
-
 class JobStore(Protocol):
     """Chunks of all tenants. Each call is one transaction; a fence that has moved on raises LeaseLost."""
 
     async def claim(self, worker: str, lanes: Sequence[Lane]) -> Lease | None:
-        """Take the next chunk of the fairest job, or None when nothing is claimable now. Raises its fence."""
+        """Take the next chunk of the fairest job, or None when nothing is claimable now. Raises its fence.
+
+        It may be one whose lease has lapsed: then the new one tells of that.
+        """
         ...
 
     async def settle(self, lease: Lease, outcome: Outcome) -> None:
@@ -42,8 +35,8 @@ class JobStore(Protocol):
         """Tell whether nothing is left to do: no unfinished chunk of a job that runs."""
         ...
 
-    async def rescue(self) -> Sequence[Rescue]:
-        """Make lapsed leases ready again and tell of each. Never touches a live lease."""
+    async def rescue(self) -> Sequence[Lease]:
+        """Make lapsed leases ready again and tell of each, by its lapse. Never touches a live lease."""
         ...
 
 

@@ -33,13 +33,14 @@ from atom_backfill.jobs.job import (
     JobPlan,
     JobStatus,
     Lane,
+    Lapse,
     Lease,
     Outcome,
     Quarantine,
     TenantId,
     Yielded,
 )
-from atom_backfill.jobs.ports import Rescue, Standing
+from atom_backfill.jobs.ports import Standing
 from atom_backfill.jobs.states import Operation, about_graph, after, graph_after
 
 SQL = load_queries(__package__)
@@ -91,13 +92,13 @@ class PostgresJobStore:
         async with self._database.transaction(Engine()) as tx:
             return bool(await tx.fetch_value(SQL["is_idle"], {"lanes": [str(lane) for lane in lanes]}))
 
-    async def rescue(self) -> Sequence[Rescue]:
+    async def rescue(self) -> Sequence[Lease]:
         """Make lapsed leases ready again."""
         async with self._database.transaction(Engine()) as tx:
             rows = await tx.fetch_all(SQL["rescue_lapsed"])
             for lane in {row["lane"] for row in rows}:
                 await tx.execute(SQL["notify_work"], {"lane": lane})
-        return [Rescue(_lease(row), row["worker"] or "", row["lapsed_s"]) for row in rows]
+        return [_lease(row) for row in rows]
 
     async def _settle_chunk(self, tx: Transaction, lease: Lease, outcome: Outcome) -> bool:
         keys = {"tenant": lease.tenant_id, "chunk": lease.chunk_id, "fence": lease.fence}
@@ -300,6 +301,7 @@ def _lease(row: Mapping[str, Any]) -> Lease:
         kind=row["kind"],
         fence=Fence(row["fence"]),
         attempts=row["attempts"],
+        lapse=None if row["lapsed_s"] is None else Lapse(row["lapsed_from"] or "", row["lapsed_s"]),
     )
 
 

@@ -67,7 +67,7 @@ WITH room AS (
              AND busy.lane = turn.lane) < job.max_parallel
     RETURNING turn.job_id
 ), pick AS (
-    SELECT chunk.id
+    SELECT chunk.id, chunk.worker, CASE WHEN chunk.state = 'leased' THEN atom_now() - chunk.lease_until END AS late
     FROM sync_chunks chunk
     WHERE EXISTS (SELECT FROM room) AND chunk.job_id = %(job)s AND chunk.lane = %(lane)s
       AND chunk.state IN ('ready', 'leased')
@@ -85,7 +85,7 @@ SET state = 'leased', fence = chunk.fence + 1, claims = chunk.claims + 1, worker
 FROM pick
 WHERE chunk.id = pick.id
 RETURNING chunk.tenant_id, chunk.job_id, chunk.account_id, chunk.id AS chunk_id, chunk.lane, chunk.kind, chunk.fence,
-          chunk.attempts;
+          chunk.attempts, pick.worker AS lapsed_from, extract(epoch FROM pick.late)::float8 AS lapsed_s;
 
 -- name: begin_job
 -- The first claim sets a job going; later ones change nothing and lock nothing. Where somebody holds the job's row, the
@@ -225,7 +225,7 @@ SET state = 'ready', fence = chunk.fence + 1, lease_until = NULL, worker = NULL,
 FROM lapsed
 WHERE chunk.id = lapsed.id
 RETURNING chunk.tenant_id, chunk.job_id, chunk.account_id, chunk.id AS chunk_id, chunk.lane, chunk.kind, chunk.fence,
-          chunk.attempts, lapsed.worker, extract(epoch FROM lapsed.late)::float8 AS lapsed_s;
+          chunk.attempts, lapsed.worker AS lapsed_from, extract(epoch FROM lapsed.late)::float8 AS lapsed_s;
 
 -- name: notify_work
 -- Wakes idle workers; polling is the fallback.

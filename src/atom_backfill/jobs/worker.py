@@ -18,8 +18,10 @@ from atom_backfill.errors import AtomError, LeaseLost
 from atom_backfill.jobs.heartbeat import Heartbeat
 from atom_backfill.jobs.job import Again, Done, FailJob, Lane, Lease, Outcome, Quarantine, Yielded
 from atom_backfill.jobs.ports import Handler, JobStore, Standing
+from atom_backfill.jobs.rescues import tell_rescue
 from atom_backfill.jobs.retry import given_up, outcome_of
 from atom_backfill.jobs.trouble import Trouble
+from atom_backfill.metrics import Metrics
 
 LONGEST_POLL_S = 30.0
 """Between two claims while they fail; a database that is back is heard of earlier."""
@@ -56,6 +58,7 @@ class Worker:
         clock: Clock,
         rng: random.Random,
         options: WorkerOptions,
+        metrics: Metrics | None = None,
     ) -> None:
         self._store = store
         self._handlers = handlers
@@ -64,6 +67,7 @@ class Worker:
         self._clock = clock
         self._rng = rng
         self._options = options
+        self._metrics = metrics
         self._watch = _Draining()
         self._running: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger()
@@ -100,6 +104,8 @@ class Worker:
         self._claiming.over()
         if lease is None:
             return False
+        if lease.lapse is not None:
+            tell_rescue(lease, "claimed_over", self._metrics)
         task = asyncio.create_task(self._work(lease))
         self._running.add(task)
         task.add_done_callback(self._running.discard)

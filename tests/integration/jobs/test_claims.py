@@ -99,7 +99,21 @@ async def test_a_chunk_that_is_tried_again_waits_and_counts(world: World) -> Non
     job = world.job_row(lease.job_id)
     assert (job["last_error_code"], job["error_count"], job["retry_count"]) == ("away", 1, 1)
     await world.hasten()
-    assert (await world.claim()).attempts == 1
+    again = await world.claim()
+    assert (again.attempts, again.lapse) == (1, None)
+
+
+async def test_a_claim_of_a_lapsed_lease_tells_whose_it_was(world: World) -> None:
+    tenant = await world.tenant()
+    await world.job(tenant, world.account(tenant), 1)
+    first = await world.claim("w-1")
+    assert first.lapse is None
+    world.lapse(first, by=timedelta(seconds=7))
+    second = await world.claim("w-2")
+    assert second.chunk_id == first.chunk_id
+    assert second.lapse
+    assert second.lapse.worker == "w-1"
+    assert 7.0 <= second.lapse.seconds < 60.0
 
 
 async def test_a_wait_that_the_service_asked_for_does_not_count(world: World) -> None:
@@ -320,8 +334,10 @@ async def test_only_lapsed_leases_are_rescued_and_told_of(world: World) -> None:
     live, lapsed, _ = await world.claim("w-1"), await world.claim("w-2"), await world.claim("w-3")
     world.lapse(lapsed, by=timedelta(seconds=7))
     (rescue,) = await world.store.rescue()
-    assert (rescue.worker, rescue.lease.chunk_id) == ("w-2", lapsed.chunk_id)
-    assert 7.0 <= rescue.lapsed_s < 60.0
+    assert rescue.chunk_id == lapsed.chunk_id
+    assert rescue.lapse
+    assert rescue.lapse.worker == "w-2"
+    assert 7.0 <= rescue.lapse.seconds < 60.0
     assert await world.store.rescue() == []
     assert world.chunk_row(live.chunk_id)["state"] == "leased"
     with pytest.raises(LeaseLost):

@@ -13,6 +13,7 @@ from atom_backfill.jobs.duties import DUTY_LEASE_S, LOOK_EVERY_S, Duty, do_dutie
 from atom_backfill.jobs.postgres import PostgresDuties
 from atom_backfill.metrics import Metrics
 from fakes.clock import FakeClock
+from scene import done, draining
 from worlds import World
 
 
@@ -123,4 +124,17 @@ async def test_the_reaper_tells_of_what_it_rescues(world: World) -> None:
     assert metrics.totals()["atom_rescues_total.lease_lapsed"] == 1
     (event,) = [event for event in logs if event["event"] == "lease rescued"]
     assert (event["reason"], event["chunk"], event["worker"]) == ("lease_lapsed", str(lease.chunk_id), "w-1")
+    assert event["lapsed_s"] >= 1.0
+
+
+async def test_a_worker_tells_of_the_lapsed_chunk_that_it_claims_before_the_reaper_comes_by(world: World) -> None:
+    lease = await world.lease()
+    world.lapse(lease)
+    scene = draining(world, done)
+    with capture_logs() as logs:
+        await scene.drain()
+    totals = scene.metrics.totals()
+    assert (totals["atom_rescues_total.claimed_over"], totals["atom_rescues_total.lease_lapsed"]) == (1, 0)
+    (event,) = [event for event in logs if event["event"] == "lease rescued"]
+    assert (event["reason"], event["chunk"], event["worker"]) == ("claimed_over", str(lease.chunk_id), "w-1")
     assert event["lapsed_s"] >= 1.0

@@ -255,7 +255,7 @@ class Rules(RuleBasedStateMachine):
                 self._let_time_pass(seconds)
             case "reap":
                 rescued = self.engine.do(self.store.rescue())
-                assert {rescue.lease.chunk_id for rescue in rescued} == self.model.lapsed()
+                assert {lease.chunk_id for lease in rescued} == self.model.lapsed()
                 self.model.rescue()
             case "throttle":
                 permits = PostgresPermits(self.database, account, str(account), 4, SystemClock(), self.new_id)
