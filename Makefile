@@ -27,7 +27,7 @@ demo: install  ## backfill the sample mailbox and search it (KEEP=1 keeps it up)
 test: install  ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-test-sdk: install  ## drive the Graph simulator with Microsoft's own SDK
+test-sdk: install  ## drive the simulators with the vendors' own clients
 	$(PIP) install --require-hashes -r requirements/sdk.txt
 	$(BIN)/python -m pytest -m sdk
 
