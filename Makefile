@@ -5,9 +5,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 JOBS ?= 2
+# Otherwise each of the many processes that tests start compiles the product anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-sdk test-s3 check docs bench torture lock clean
+.PHONY: help install demo test test-long test-sdk test-s3 check docs bench torture lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -24,8 +26,11 @@ install: $(STAMP)  ## install everything into .venv/
 demo: install  ## backfill the sample mailbox and search it (KEEP=1 keeps it up)
 	@$(BIN)/atom-backfill demo $(if $(KEEP),--keep)
 
-test: install  ## run the tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+test: install  ## run the tests, but those of the docs, which `make check` runs, and the long ones
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not long" --ignore tests/docs
+
+test-long: install  ## run the tests that take long
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m long
 
 test-sdk: install  ## drive the simulators with the vendors' own clients
 	$(PIP) install --require-hashes -r requirements/sdk.txt

@@ -24,6 +24,7 @@ from e2e.checker import differences
 from e2e.stored import Store, read_store
 from e2e.truth import Truth, Wanted, read_truth
 from fakes.embedding_server import KEY, MODEL
+from forked import Forked
 
 Json = Any
 PROGRAM = [sys.executable, "-m", "atom_backfill"]
@@ -47,7 +48,7 @@ class Done:
 class WorkerProcess:
     """A worker in a process of its own; `log` is its stderr."""
 
-    process: subprocess.Popen[bytes]
+    process: Forked | subprocess.Popen[bytes]
     path: Path
 
     @property
@@ -117,14 +118,16 @@ class Product:
         return self.run(*arguments, "--json", status=status).json
 
     @contextmanager
-    def worker(self, *arguments: str, **environment: str) -> Iterator[WorkerProcess]:
-        """Run a worker while the block lasts."""
+    def worker(self, *arguments: str, fresh: bool = False) -> Iterator[WorkerProcess]:
+        """Run a worker while the block lasts. `fresh`: by an interpreter of its own, as the user does."""
         self._workers += 1
         path = self.home.with_name(f"{self.home.name}-worker-{self._workers}.log")
+        process: Forked | subprocess.Popen[bytes]
         with path.open("wb") as log:
-            process = subprocess.Popen(
-                [*PROGRAM, "worker", *arguments], stderr=log, env={**self._environment(), **environment}
-            )
+            if fresh:
+                process = subprocess.Popen([*PROGRAM, "worker", *arguments], stderr=log, env=self._environment())
+            else:
+                process = Forked(["worker", *arguments], self._environment(), stderr=log)
         try:
             yield WorkerProcess(process, path)
         finally:

@@ -7,20 +7,22 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from command_line import PROGRAM, Done, environment, run
+from command_line import PROGRAM, environment, running
+from forked import Forked
 
 
 @dataclass(frozen=True)
-class Running:
+class Demo:
     """A demo at work, and what it has got as far as."""
 
-    process: subprocess.Popen[str]
+    process: Forked
     scratch: Path
 
     @property
@@ -68,95 +70,87 @@ def scratch(tmp_path: Path) -> Path:
     return place
 
 
-def demo(scratch: Path, *arguments: str) -> Done:
-    return run("demo", "--mails", "60", *arguments, settings={"TMPDIR": str(scratch)}, seconds=120)
-
-
 def assert_nothing_is_left(scratch: Path, home: Path | None = None) -> None:
     assert list(scratch.iterdir()) == []
     assert processes_of(scratch) == []
     assert not home or processes_of(home) == []
 
 
-def test_the_demo_reads_answers_and_balances(scratch: Path) -> None:
-    done = demo(scratch)
-    assert done.status == 0, done
-    assert "completed: " in done.err
-    assert "$ atom-backfill search" in done.out
-    assert "by meaning #1" in done.out
-    assert "It balances." in done.out
-    assert_nothing_is_left(scratch)
-
-
 def test_the_demo_as_a_document(scratch: Path) -> None:
-    document = json.loads(demo(scratch, "--json").out)
+    done = subprocess.run(
+        [*PROGRAM, "demo", "--mails", "60", "--json"], stdout=subprocess.PIPE, env=environment(TMPDIR=str(scratch)),
+        timeout=120, check=True,
+    )  # fmt: skip
+    document = json.loads(done.stdout)
     assert (document["job"]["status"], document["balance"]["balanced"]) == ("completed", True)
     assert all(search["query"] and search["results"] for search in document["searches"])
     assert_nothing_is_left(scratch)
 
 
-@pytest.mark.parametrize(
-    ("number", "arguments", "waits_for", "status"),
-    [
-        (signal.SIGINT, (), "planning: ", 130),
-        (signal.SIGTERM, (), "Connected ", 130),
-        (signal.SIGINT, ("--keep",), "export ATOM_LOGIN_BASE_URL", 0),
-    ],
-    ids=["Ctrl-C while reading", "SIGTERM", "Ctrl-C after --keep"],
-)
-def test_a_demo_that_is_stopped_leaves_nothing_behind(
-    scratch: Path, number: signal.Signals, arguments: Sequence[str], waits_for: str, status: int
-) -> None:
-    process = subprocess.Popen(
-        [*PROGRAM, "demo", "--mails", "60", *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(TMPDIR=str(scratch)),
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if waits_for in line:
-            os.killpg(process.pid, number)  # as a terminal does
-            break
-    said += process.communicate(timeout=60)[1].splitlines(keepends=True)
-    assert process.returncode == status, said
-    assert "Traceback" not in "".join(said)
-    assert "To go on" not in "".join(said), "its home is gone"
+def test_the_demo_reads_answers_and_balances_and_what_it_keeps_is_gone_after_ctrl_c(scratch: Path) -> None:
+    with running("demo", "--mails", "60", "--keep", settings={"TMPDIR": str(scratch)}, new_session=True) as demo:
+        said = _until(demo.err, "export ATOM_LOGIN_BASE_URL")
+        os.killpg(demo.process.pid, signal.SIGINT)  # as a terminal does
+        done = demo.end()
+    said += done.err
+    assert done.status == 0, said
+    assert "completed: " in said
+    assert "$ atom-backfill search" in done.out
+    assert "by meaning #1" in done.out
+    assert "It balances." in done.out
+    assert ("Traceback" in said, "To go on" in said) == (False, False)
     assert_nothing_is_left(scratch)
+
+
+@pytest.mark.parametrize(
+    ("number", "waits_for"),
+    [(signal.SIGINT, "planning: "), (signal.SIGTERM, "Connected ")],
+    ids=["Ctrl-C while reading", "SIGTERM"],
+)
+def test_a_demo_that_is_stopped_leaves_nothing_behind(scratch: Path, number: signal.Signals, waits_for: str) -> None:
+    with running("demo", "--mails", "60", settings={"TMPDIR": str(scratch)}, new_session=True) as demo:
+        said = _until(demo.err, waits_for)
+        os.killpg(demo.process.pid, number)
+        done = demo.end()
+    said += done.err
+    assert done.status == 130, said
+    assert "Traceback" not in said
+    assert "To go on" not in said, "its home is gone"
+    assert_nothing_is_left(scratch)
+
+
+def _until(lines: Iterable[str], found: str) -> str:
+    """Read lines to one in which something is found; returns all of them."""
+    said = ""
+    for line in lines:
+        said += line
+        if found in line:
+            break
+    return said
 
 
 @pytest.mark.parametrize(
     "moment",
     [
-        Running.is_writing_the_sample,
-        Running.is_starting_the_simulator,
-        Running.is_making_the_database,
-        Running.has_just_spawned_the_server,
-        Running.is_cleaning_up,
+        Demo.is_writing_the_sample,
+        Demo.is_starting_the_simulator,
+        Demo.is_making_the_database,
+        Demo.has_just_spawned_the_server,
+        pytest.param(Demo.is_cleaning_up, marks=pytest.mark.long),
     ],
     ids=lambda moment: moment.__name__,
 )
 def test_a_demo_that_is_interrupted_at_any_moment_leaves_nothing_running(
-    scratch: Path, moment: Callable[[Running], bool]
+    scratch: Path, moment: Callable[[Demo], bool]
 ) -> None:
-    process = subprocess.Popen(
-        [*PROGRAM, "demo", "--mails", "50"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(TMPDIR=str(scratch)),
-        start_new_session=True,
-    )
-    running = Running(process, scratch)
-    while not moment(running):
-        assert process.poll() is None, "it ended before that moment"
-    home = running.home
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    said = process.communicate(timeout=60)[1]
-    assert (process.returncode, "Traceback" in said) == (130, False), said
+    with running("demo", "--mails", "50", settings={"TMPDIR": str(scratch)}, new_session=True) as program:
+        demo = Demo(program.process, scratch)
+        while not moment(demo):
+            assert program.process.returncode is None, "it ended before that moment"
+            time.sleep(0.02)  # looking is work, too
+        home = demo.home
+        os.killpg(program.process.pid, signal.SIGINT)
+        done = program.end()
+    assert (done.status, "Traceback" in done.err) == (130, False), done
     assert home
     assert_nothing_is_left(scratch, home)

@@ -43,6 +43,8 @@ FAULTS: dict[str, list[Json]] = {
     "evil_next": [{"on": "messages", "kind": "evil_next", "url": EVIL, "every": 2}],
     "expire_token": [{"on": "messages", "kind": "expire_token", "every": 3}],
 }
+SHORT = {"429", "lost_next", "expire_token", "heavy pages time out"}
+"""Tried at every run; the others when there is time. All kinds together are in `test_main_job`."""
 ALWAYS: dict[str, Json] = {
     "loop_next": {"on": "messages", "kind": "loop_next"},
     "evil_next": {"on": "messages", "kind": "evil_next", "url": EVIL},
@@ -52,6 +54,13 @@ HABITS: dict[str, Json] = {
     "counts are too low": {"count_off_by": {"*": -9}},
     "counts are -1, pages short": {"count_always": {"*": -1}, "short_pages": 3},
 }
+
+
+def each(table: dict[str, Any]) -> list[Any]:
+    """Parameters by name; those that are not short are marked as long."""
+    return [
+        pytest.param(value, id=name, marks=() if name in SHORT else pytest.mark.long) for name, value in table.items()
+    ]
 
 
 @asynccontextmanager
@@ -66,7 +75,7 @@ async def a_mailbox(
         yield inside
 
 
-@pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize("faults", each(FAULTS))
 async def test_a_fault_loses_nothing(tmp_path: Path, fresh_database: FreshDatabase, faults: list[Json]) -> None:
     async with a_mailbox(tmp_path, fresh_database) as inside:
         account = await inside.connect("ines")
@@ -77,7 +86,7 @@ async def test_a_fault_loses_nothing(tmp_path: Path, fresh_database: FreshDataba
         assert {fault["kind"] for fault in faults} <= inside.world.service.journal.by_fault.keys()
 
 
-@pytest.mark.parametrize("fault", ALWAYS.values(), ids=ALWAYS)
+@pytest.mark.parametrize("fault", each(ALWAYS))
 async def test_links_that_never_lead_on_lose_no_mail_and_are_told(
     tmp_path: Path, fresh_database: FreshDatabase, fault: Json
 ) -> None:
@@ -87,10 +96,12 @@ async def test_links_that_never_lead_on_lose_no_mail_and_are_told(
         job = await inside.backfill(account)
         assert job["status"] == "completed"
         assert [line for line in inside.differences("ines") if not line.startswith("chunks not done")] == []
-        assert {each["error_code"] for each in await inside.tenancy.jobs.failures(job["job_id"])} <= {"walk_stuck"}
+        assert {failure["error_code"] for failure in await inside.tenancy.jobs.failures(job["job_id"])} <= {
+            "walk_stuck"
+        }
 
 
-@pytest.mark.parametrize("quirks", HABITS.values(), ids=HABITS)
+@pytest.mark.parametrize("quirks", each(HABITS))
 async def test_a_bad_habit_loses_nothing(tmp_path: Path, fresh_database: FreshDatabase, quirks: Json) -> None:
     async with a_mailbox(tmp_path, fresh_database, quirks=quirks) as inside:
         job = await inside.backfill(await inside.connect("ines"))

@@ -6,6 +6,8 @@ import os
 import resource
 from pathlib import Path
 
+import pytest
+
 from e2e.product import Product, a_product
 from fakes.embedding_server import embedding_server
 
@@ -37,7 +39,7 @@ def a_file(number: int, header: str = "") -> str:
 
 def worked(product: Product) -> tuple[float, int]:
     """Let a worker do all there is to do; returns the CPU seconds and the peak bytes of it or a process below it."""
-    with product.worker("--drain") as worker:
+    with product.worker("--drain", fresh=True) as worker:
         _, status, used = os.wait4(worker.process.pid, 0)
     assert status == 0, worker.path.read_text()
     return used.ru_utime + used.ru_stime, _bytes(used)
@@ -47,6 +49,7 @@ def _bytes(used: resource.struct_rusage) -> int:
     return used.ru_maxrss * (1 if os.uname().sysname == "Darwin" else 1024)
 
 
+@pytest.mark.long
 def test_a_megabyte_of_header_costs_little_and_no_neighbour(tmp_path: Path) -> None:
     mail = tmp_path / "mail"
     mail.mkdir()

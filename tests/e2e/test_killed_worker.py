@@ -59,7 +59,7 @@ def test_a_killed_worker_loses_nothing_and_doubles_nothing(world: World) -> None
     job = world.product.start("ines@example.com")
     for _ in range(2):
         before = world.stored()
-        with world.product.worker() as worker:
+        with world.product.worker(fresh=True) as worker:
             until(lambda before=before: world.stored() > before)  # type: ignore[misc]
             children = _children(worker.process.pid)
             worker.kill()

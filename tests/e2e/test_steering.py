@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
+from subprocess import TimeoutExpired
 
 import pytest
 
-from command_line import PROGRAM, environment
+from command_line import running
 from local_home import ADDRESS, JOB, Home
 
 
@@ -110,13 +110,11 @@ def test_every_account_can_be_started_at_once(home: Home) -> None:
     assert [job.keys() for job in document["jobs"]] == [{"job_id", "account_id", "status", "address"}]
     again = home.call("start", "--all", "--json")
     assert (again.status, again.json) == (5, {"jobs": []})
-    watched = subprocess.Popen(
-        [*PROGRAM, "watch", ADDRESS, "--json"], stdout=subprocess.PIPE, text=True, env=environment(**home.settings)
-    )
-    assert home.run("worker", "--drain").status == 0
-    out, _ = watched.communicate(timeout=60)
-    states = [json.loads(line)["status"] for line in out.splitlines()]
-    assert (watched.returncode, states[-1]) == (0, "completed")
+    with running("watch", ADDRESS, "--json", settings=home.settings) as watch:
+        assert home.run("worker", "--drain").status == 0
+        watched = watch.end()
+    states = [json.loads(line)["status"] for line in watched.out.splitlines()]
+    assert (watched.status, states[-1]) == (0, "completed")
     assert states[0] in ("pending", "running")
     assert "completed" in home.call("watch", ADDRESS).err
 
@@ -133,67 +131,52 @@ def test_run_tells_its_progress_line_by_line_and_ends_with_the_job(home: Home) -
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_run_that_is_stopped_keeps_what_it_has_and_says_how_to_go_on(home: Home, number: signal.Signals) -> None:
     job = home.call("start", ADDRESS, "--again", "--json").json["job_id"]
-    process = subprocess.Popen(
-        [*PROGRAM, "run", job], stderr=subprocess.PIPE, text=True, env=environment(**home.settings)
-    )
-    assert process.stderr is not None
-    first = process.stderr.readline()
-    process.send_signal(number)
-    _, rest = process.communicate(timeout=20)
+    with running("run", job, settings=home.settings) as run:
+        first = run.err.readline()
+        run.process.send_signal(number)
+        done = run.end(20)
     home.call("cancel", job)
     assert "pending" in first or "running" in first
-    assert process.returncode == 130
-    assert f"atom-backfill run {job[:8]}" in rest
-    assert "Traceback" not in rest
+    assert done.status == 130
+    assert f"atom-backfill run {job[:8]}" in done.err
+    assert "Traceback" not in done.err
 
 
 @pytest.mark.parametrize("command", ["watch", "start --again --watch"])
 def test_a_watch_that_is_interrupted_says_that_the_job_goes_on(home: Home, command: str) -> None:
     if command == "watch":
         home.call("start", ADDRESS, "--again")
-    process = subprocess.Popen(
-        [*PROGRAM, *command.split(), ADDRESS],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(**home.settings),
-    )  # fmt: skip
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "pending" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=20)
+    with running(*command.split(), ADDRESS, settings=home.settings) as watch:
+        for line in watch.err:
+            if "pending" in line:
+                break
+        watch.process.send_signal(signal.SIGINT)
+        done = watch.end(20)
     home.call("cancel", ADDRESS)
-    assert (process.returncode, rest.splitlines()) == (
-        130, ["The job goes on without being watched.", "atom-backfill: interrupted"],
-    )  # fmt: skip
+    assert (done.status, done.lines) == (130, ["The job goes on without being watched.", "atom-backfill: interrupted"])
 
 
 def test_a_worker_logs_the_operators_words_and_drains_when_told(home: Home) -> None:
     job = home.call("start", ADDRESS, "--again", "--json").json["job_id"]
-    process = subprocess.Popen(
-        [*PROGRAM, "worker"], stderr=subprocess.PIPE, text=True, env=environment(**home.settings)
-    )
-    assert process.stderr is not None
     events: list[str] = []
-    for line in process.stderr:
-        events.append(json.loads(line)["event"])
-        if home.call("show", job, "--json").json["status"] == "completed":
-            break
-    process.send_signal(signal.SIGTERM)
-    events += [json.loads(line)["event"] for line in process.communicate(timeout=15)[1].splitlines()]
-    assert process.returncode == 0
+    with running("worker", settings=home.settings) as worker:
+        for line in worker.err:
+            events.append(json.loads(line)["event"])
+            if home.call("show", job, "--json").json["status"] == "completed":
+                break
+        worker.process.send_signal(signal.SIGTERM)
+        done = worker.end(15)
+    events += [json.loads(line)["event"] for line in done.lines]
+    assert done.status == 0
     for words in ("ROLE=worker Starting", "Loaded service", "dequeue", "Fetched ", "Persisting ", " entities",
                   " relationships", "LanceDB upserted "):  # fmt: skip
         assert any(words in event for event in events), words
 
 
 def test_an_idle_worker_stays(home: Home) -> None:
-    process = subprocess.Popen(
-        [*PROGRAM, "worker"], stderr=subprocess.PIPE, text=True, env=environment(**home.settings, ATOM_LOG="text")
-    )
-    assert process.stderr is not None
-    assert "ROLE=worker Starting" in process.stderr.readline()
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(2)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=15)
-    assert process.returncode == 130
+    with running("worker", settings=home.settings | {"ATOM_LOG": "text"}) as worker:
+        assert "ROLE=worker Starting" in worker.err.readline()
+        with pytest.raises(TimeoutExpired):
+            worker.process.wait(2)
+        worker.process.send_signal(signal.SIGINT)
+        assert worker.end(15).status == 130

@@ -36,6 +36,7 @@ def test_a_plant_that_the_product_has_outgrown_is_no_plant() -> None:
         pass
 
 
+@pytest.mark.long
 def test_a_bug_is_caught_and_the_sound_product_is_not_blamed() -> None:
     (bug,) = [plant for plant in PLANTS if plant.name == "the memory is not written"]
     with planted(bug) as product:
@@ -60,6 +61,7 @@ def test_the_checker_shares_no_code_with_the_product() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.long
 def test_who_leaves_early_leaves_no_server_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 

@@ -25,6 +25,7 @@ SMALL = Schedule(
 """A worker is killed, one is told to go, and connections break."""
 
 
+@pytest.mark.long
 def test_a_run_with_a_killed_worker_and_broken_connections_is_clean(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
