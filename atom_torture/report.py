@@ -83,7 +83,7 @@ def _processes(first: int, runs: Runs) -> dict[str, Any]:
     measured = {
         name: {
             "times": len(runs.measured.get(name, ())),
-            **{name: quantile(runs.measured.get(name, ()), share) for name, share in QUANTILES.items()},
+            **{part: quantile(runs.measured.get(name, ()), share) for part, share in QUANTILES.items()},
             "unjudged": len(runs.unjudged.get(name, ())),
             "unjudged_max": quantile(runs.unjudged.get(name, ()), 1.0),
             "allowed": bound.seconds,

@@ -6,10 +6,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import psycopg
 
-from atom_torture.checker import at_rest
+from atom_torture.checker import Watcher, at_rest
 from atom_torture.processes.bounds import exceeded
 from atom_torture.processes.disk import Disk
 from atom_torture.processes.fleet import Fleet, faults_of_log
@@ -93,10 +94,25 @@ async def _check(striker: Striker) -> None:
             row = await (await admin.execute("SELECT tenant_id FROM accounts")).fetchone()
             assert row is not None
             found += await at_rest(admin, world.memory, row[0], world.mails)
+            found += await _left_over(admin)
         found += [words for part in await asyncio.gather(_verified(world), _balanced(world)) for words in part]
     private = _private(world.mails)
     for worker in striker.fleet.workers:
         found += [words for words in faults_of_log(worker, private) if words not in found]
+
+
+async def _left_over(admin: psycopg.AsyncConnection[Any]) -> list[str]:
+    """Look at counters a last time, and for leases that nobody has any more."""
+    watcher = Watcher(admin)
+    await watcher.look(())
+    row = await (
+        await admin.execute(
+            "SELECT count(*) FROM sync_chunks WHERE state = 'leased' AND lease_until >= atom_now()"
+            " AND job_id = (SELECT id FROM historical_sync_jobs ORDER BY created_at DESC LIMIT 1)"
+        )
+    ).fetchone()
+    leases = row[0] if row else 0
+    return watcher.violations + ([f"{leases} leases are left at rest"] if leases else [])
 
 
 async def _verified(world: World) -> list[str]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from atom_torture.campaign import Outcome
 from atom_torture.processes.bounds import exceeded, exceeded_together, quantile
 from atom_torture.processes.campaign import Runs
 from atom_torture.processes.mailbox import mails_of
 from atom_torture.processes.schedule import STRIKES, from_seed, parse
+from atom_torture.report import Report
 from atom_torture.schedule import ScheduleError
 
 SOUND: dict[str, Any] = json.loads(from_seed(7).as_line())
@@ -79,6 +82,21 @@ def test_a_bound_holds_for_each_measurement_or_for_most() -> None:
     assert exceeded_together({"kill": [22.0] * 39 + [99.0]}) == []
     assert exceeded_together({"kill": [22.0] * 18 + [99.0] * 2}) == ["kill: 99.0 s for 95%, and 30 s are allowed"]
     assert quantile((), 0.5) is None
+
+
+def test_the_report_tells_what_was_measured_and_how_a_failed_run_is_done_again(tmp_path: Path) -> None:
+    runs = Runs()
+    told = {"fired": {"worker/kill": 1}, "measured": {"kill": [21.5]}, "unjudged": {"drain": [12.0]}, "seconds": 9.0}
+    runs.add({**told, "violations": ["a worker has left a process behind"], "schedule": from_seed(3).as_line()})
+    Report(3, Outcome(), (), 1.0, runs).write(tmp_path)
+    document = json.loads((tmp_path / "report.json").read_text())["processes"]
+    assert (document["runs"], document["seeds"], document["fired"]) == (1, [3, 3], {"worker/kill": 1})
+    assert document["measured_s"]["kill"]["p95"] == 21.5
+    assert document["measured_s"]["drain"]["unjudged_max"] == 12.0
+    assert "worker/term" in document["never_fired"]
+    page = (tmp_path / "report.html").read_text()
+    assert "a worker has left a process behind" in page
+    assert "--replay-processes" in page
 
 
 def test_a_campaign_fails_by_what_a_single_run_could_not_tell() -> None:
