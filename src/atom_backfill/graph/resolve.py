@@ -6,8 +6,9 @@ be taken out again, and its two parts stand as they stood before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from itertools import groupby
 from types import MappingProxyType
 
 from atom_backfill.graph.resolve_bearers import Identity, read_bearers
@@ -102,6 +103,16 @@ def worth_a_look(identities: Iterable[Identity]) -> Sightings:
     return Sightings(frozenset(at_home), frozenset(elsewhere))
 
 
+def taken_out(merges: Iterable[Pair], gone: Pair) -> Pins:
+    """Say in pins that a merge is undone, and that the two parts which it had joined each stay as they are."""
+    rest = [in_order(pair) for pair in merges if in_order(pair) != in_order(gone)]
+    parts = Groups()
+    for a, b in rest:
+        parts.join(a, b)
+    ours = {parts.head(key) for key in gone}
+    return Pins(frozenset(pair for pair in rest if parts.head(pair[0]) in ours), frozenset({in_order(gone)}))
+
+
 def group_heads(keys: Iterable[str], merges: Iterable[Pair]) -> dict[str, str]:
     """Read merges as groups: each key's head, the least key of its group."""
     groups = Groups()
@@ -124,7 +135,8 @@ def settle(
     groups, merges, refused = _pinned(pins, known)
     groups.part(sorted(pair for pair in doubts if not answers.get(pair)))
     judged = sorted((_judged(pair, answers) for pair in found), key=_surest)
-    merges += [pair for pair in judged if pair.sure and groups.join(pair.a, pair.b)]
+    for _, equals in groupby((pair for pair in judged if pair.sure), key=lambda pair: pair.score):
+        merges += [pair for pair in _clear(list(equals), groups) if groups.join(pair.a, pair.b)]
     return Resolution(tuple(merges), _open(judged, groups, pins, answers), tuple(refused))
 
 
@@ -154,6 +166,19 @@ def _judged(pair: Alike, answers: Mapping[Pair, bool]) -> Alike:
     return Alike(pair.a, pair.b, Rule.MODEL, 0.85, f"the model agreed: {pair.evidence}", sure=True)
 
 
+def _clear(equals: Sequence[Alike], groups: Groups) -> list[Alike]:
+    """Leave out, of pairs that are equally sure, those that would decide to which side of a wall somebody belongs.
+
+    Where all of them together would connect two groups that must stay apart, neither of the two gets anyone.
+    """
+    together = Groups()
+    for pair in equals:
+        together.join(groups.head(pair.a), groups.head(pair.b))
+    heads = {groups.head(key) for pair in equals for key in (pair.a, pair.b)}
+    torn = {head for head in heads if any(together.together(head, other) for other in groups.parted_from(head))}
+    return [pair for pair in equals if torn.isdisjoint((groups.head(pair.a), groups.head(pair.b)))]
+
+
 def _open(judged: Iterable[Alike], groups: Groups, pins: Pins, answers: Mapping[Pair, bool]) -> tuple[Alike, ...]:
     """List what is still open, once for each two groups, by its surest pair."""
     settled = {in_order((groups.head(a), groups.head(b))) for a, b in pins.different}
@@ -169,5 +194,5 @@ def _open(judged: Iterable[Alike], groups: Groups, pins: Pins, answers: Mapping[
     return tuple(still)
 
 
-def _surest(pair: Alike) -> tuple[float, str, str, str]:
-    return -pair.score, pair.rule, pair.a, pair.b
+def _surest(pair: Alike) -> tuple[float, str, str, str, str]:
+    return -pair.score, pair.rule, pair.a, pair.b, pair.evidence

@@ -38,7 +38,7 @@ MOST_SENDERS = 10_000
 MOST_FORMS = 200
 """Different names of a block that are compared with one another."""
 
-EXPECTED_NAMESAKES = 0.1
+EXPECTED_NAMESAKES = 0.05
 """From how many namesakes, expected by chance, a name alone is a doubt."""
 
 

@@ -50,6 +50,10 @@ class Groups:
         """Tell whether a wall stands between the groups of two keys."""
         return self.head(b) in self._walls.get(self.head(a), ())
 
+    def parted_from(self, key: str) -> frozenset[str]:
+        """Return the heads of the groups from which a wall parts the key's."""
+        return frozenset(self._walls.get(self.head(key), ()))
+
     def _move_walls(self, old: str, new: str) -> None:
         for neighbour in self._walls.pop(old, ()):
             self._walls[neighbour].discard(old)
