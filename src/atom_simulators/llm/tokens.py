@@ -1,6 +1,6 @@
 """Counts tokens as the real service does: byte-pair encoding with the public vocabulary o200k_base."""
 
-import base64
+import binascii
 import gzip
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -63,8 +63,8 @@ def _cutter() -> pre_tokenizers.Split:
 @cache
 def _ranks() -> dict[bytes, int]:
     packed = (files("atom_simulators.llm") / "o200k_base.tiktoken.gz").read_bytes()
-    lines = (line.split() for line in gzip.decompress(packed).splitlines())
-    return {base64.b64decode(token): int(rank) for token, rank in lines}
+    words = gzip.decompress(packed).split()
+    return dict(zip(map(binascii.a2b_base64, words[::2]), map(int, words[1::2]), strict=True))
 
 
 @lru_cache(maxsize=100_000)
