@@ -49,7 +49,7 @@ PLANTS = (
     Planted(
         Plant(
             "rows that are written by two processes at once are doubled",
-            "memory/lance.py",
+            "memory/columns.py",
             'b"lance-schema:unenforced-primary-key": b"true"',
             'b"lance-schema:no-primary-key": b"true"',
         ),
