@@ -121,6 +121,9 @@ async def store_page(
     if committed.failures:
         words = "Some items could not be read; `failures` lists them."
         log.warning("items failed", failures=committed.failures, error_code="items_failed", error=words)
+    if committed.kept:
+        words = "Messages could not be read again; the record keeps what it had of them."
+        log.warning("older copies kept", messages=committed.kept, error_code="not_read_again", error=words)
     await parts.reached("committed")
     return committed
 

@@ -67,12 +67,16 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What a page added: messages new to the record, findings and node evidence, edge evidence, failures."""
+    """What a page added: messages new to the record, findings and node evidence, edge evidence, failures.
+
+    `kept`: messages that the record has from before and that cannot be read any more: they stay as they were.
+    """
 
     messages: int
     entities: int
     relationships: int
     failures: int
+    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,7 @@ class _Written:
     entities: int = 0
     relationships: int = 0
     failures: int = 0
+    kept: int = 0
     done: int = 0
     lowered: Mapping[UUID, tuple[int, int]] = field(default_factory=dict)
 
@@ -166,7 +167,7 @@ class _Page:
             return
         new = await archive.write_failures(self._tx, self._lease, [*failed.values()])
         met = await self._tx.execute(SQL["mark_seen"], _keys(self._lease) | {"ids": sorted(failed)})
-        self._add(_Written(done=new + met, failures=new))
+        self._add(_Written(done=new + met, failures=new, kept=met))
 
     async def place(self, batch: Batch, *, one_place: bool) -> None:
         """Note where messages lie, also those that needed no reading."""
@@ -209,6 +210,7 @@ class _Page:
             so_far.entities + written.entities,
             so_far.relationships + written.relationships,
             so_far.failures + written.failures,
+            so_far.kept + written.kept,
         )
 
 

@@ -171,9 +171,9 @@ async def test_a_message_that_can_no_longer_be_read_stays_as_it_was_and_is_met(w
     first = await world.lease()
     await commit(world, first, a_stored(first))
     second = await next_job(world, first, again=True)
-    committed = await commit(world, second, failed=(a_failed(second, "m-1"),))
-    assert committed.failures == 0
-    assert world.job_row(second.job_id)["messages_done"] == 1
+    committed = await commit(world, second, failed=(a_failed(second, "m-1"), a_failed(second, "m-2")))
+    assert (committed.failures, committed.kept) == (1, 1)
+    assert world.job_row(second.job_id)["messages_done"] == 2
     ledger = PostgresLedger(world.database)
     assert await ledger.settled(second, [("m-1", "")], again=True) == {"m-1"}, "it is not tried for ever"
 

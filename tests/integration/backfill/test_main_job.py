@@ -97,6 +97,32 @@ async def test_reading_everything_again_adds_nothing(office: Office, world: Worl
     assert_whole(office, world)
 
 
+async def test_what_cannot_be_read_again_stays_as_it_was_and_is_told(office: Office, world: World) -> None:
+    await run(office, world)
+    before = {row["id"] for row in passages(office)}
+    source = wayward(office)
+    spoiled = set[str]()
+
+    def page_of(number: int, folder: FolderId, window: Window, page: Page) -> Page:
+        if not page.items:
+            return page
+        first, *others = page.items
+        spoiled.add(first.source_id)
+        gone = Unreadable(first.source_id, first.folder_id, first.received_at, "bad_item", "It cannot be read.")
+        return replace(page, items=tuple(others), unreadable=(gone,))
+
+    source.page_of = page_of
+    with capture_logs() as logs:
+        row = await run(office, world, again=True)
+    assert (row["status"], row["messages_done"]) == ("completed", 60)
+    told = [log for log in logs if log["event"] == "older copies kept"]
+    assert {log["error_code"] for log in told} == {"not_read_again"}
+    assert 0 < sum(log["messages"] for log in told) <= len(spoiled)
+    assert {row["id"] for row in passages(office)} == before
+    assert world.value("SELECT count(*) FROM failures") == 0
+    assert_whole(office, world)
+
+
 @pytest.mark.parametrize("whim", ["lost", "broken", "empty"])
 async def test_links_that_fail_cost_no_mail(office: Office, world: World, whim: str) -> None:
     source = wayward(office)
