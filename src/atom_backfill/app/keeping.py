@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 
 from atom_backfill.app.core import App, Tenancy
+from atom_backfill.app.runtime import settle_in
 from atom_backfill.custody import rebuild as rebuilding
 from atom_backfill.custody.postgres import PostgresCounters, PostgresRecord
 from atom_backfill.custody.verify import Report, Tools, remake, sweep
@@ -34,6 +35,7 @@ async def verify(tenancy: Tenancy, *, repair: bool) -> dict[str, Any]:
 
     If asked to, mend it, and do at once what sweepers do now and then.
     """
+    settle_in()
     app = tenancy.app
     index = await app.memories.index(tenancy.id)
     tools = await tools_of(tenancy) if repair else None
@@ -79,6 +81,7 @@ def sweepers(app: App, metrics: Metrics) -> list[Duty]:
 
 async def rebuild(tenancy: Tenancy, progress: Progress) -> dict[str, Any]:
     """Make a tenant's memory anew beside the one in use, and put it in its place. Raises as `rebuilding.rebuild`."""
+    settle_in()
     made = await rebuilding.rebuild(await rebuild_tools(tenancy, progress))
     return {"rebuilt": True, "messages": made.messages, "resumed": made.resumed}
 
