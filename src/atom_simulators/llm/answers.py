@@ -32,12 +32,10 @@ class UnitAnswer:
 
 def answer_unit(unit: Unit, known: Known, reader: Reader) -> UnitAnswer:
     """What the unit's mails state."""
-    addresses = {number: address for address, number in unit.people.items()}
     answer = UnitAnswer(unit.n)
     for mail in unit.mails:
-        sender = addresses.get(mail.sender, "") if mail.sender is not None else ""
-        stated = known.find(mail.text, sender) or reader(unit, mail)
-        _add(answer, stated, unit, mail)
+        for stated in known.find(mail.text) or [reader(unit, mail)]:
+            _add(answer, stated, unit, mail)
     return answer
 
 
@@ -77,7 +75,8 @@ def _add(answer: UnitAnswer, stated: Stated, unit: Unit, mail: UnitMail) -> None
     for relation in stated.relations:
         source, target = (_end(end, ends, unit) for end in (relation.source, relation.target))
         if source and target and source != target and _alike(relation.quote) in text:
-            answer.relations.append((relation.type, source, target, _alike(relation.quote)))
+            line = (relation.type, source, target, _alike(relation.quote))
+            answer.relations += [line] if line not in answer.relations else []
 
 
 def _place(answer: UnitAnswer, entity: Entity) -> int:

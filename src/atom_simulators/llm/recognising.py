@@ -1,4 +1,4 @@
-"""Finds the mail that a text is the new text of, among mails whose facts are known."""
+"""Finds the mails that a text is the new text of, among mails whose facts are known."""
 
 import re
 from collections import Counter, defaultdict
@@ -11,27 +11,27 @@ _SHARE = 0.5
 
 
 class Known:
-    """Mails by runs of five words. A text is a mail's when half of its runs are."""
+    """Mails by runs of five words."""
 
     def __init__(self, stated: Sequence[Stated]) -> None:
         self._stated = tuple(stated)
+        self._size: list[int] = []
         self._where: dict[tuple[str, ...], list[int]] = defaultdict(list)
         for place, mail in enumerate(self._stated):
-            for run in _runs(mail.text):
+            runs = _runs(mail.text)
+            self._size.append(len(runs))
+            for run in runs:
                 self._where[run].append(place)
 
-    def find(self, text: str, sender: str) -> Stated | None:
-        """The mail with the most runs of a text; of several the sender's."""
+    def find(self, text: str) -> list[Stated]:
+        """Mails that share half of their runs, or of the text's: a part is known, and each of several in one text.
+
+        So is a mail under whose words a greeting was left, and one that passes another on.
+        """
         runs = _runs(text)
         shared = Counter(place for run in runs for place in self._where.get(run, ()))
-        if not shared:
-            return None
-        most = max(shared.values())
-        if most < _SHARE * len(runs):
-            return None
-        best = [place for place, count in shared.items() if count == most]
-        own = [place for place in best if self._stated[place].people[:1] == (sender,)]
-        return self._stated[min(own or best)]
+        fewest = {place: min(len(runs), self._size[place]) for place in shared}
+        return [self._stated[place] for place in sorted(shared) if shared[place] >= _SHARE * fewest[place]]
 
 
 def _runs(text: str) -> set[tuple[str, ...]]:

@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from atom_backfill.mail.clean import clean
+from atom_backfill.mail.digest import SegmentKind
+from atom_backfill.mail.door import Limits
+from atom_backfill.sources.outlook.parse import read_graph
 from atom_simulators.facts import ENDS, ENTITY_TYPES, SINGLE_VALUED, Stated, as_json, folded, read_facts
 from atom_simulators.sample import truth
 from atom_simulators.sample.cast import load_cast
@@ -29,11 +33,27 @@ def test_every_quote_occurs_in_its_mail(mailbox: Sequence[Message], plain_text: 
             assert folded(fact.quote) in text, fact
 
 
+def test_no_quote_is_lost_where_the_product_cuts_history_and_signatures(mailbox: Sequence[Message]) -> None:
+    known = truth()
+    by_id = {message["id"]: message for message in mailbox}
+    for stated in known.stated:
+        if stated.entities or stated.relations:
+            payload = json.dumps(by_id[known.source_ids[stated.mail]]).encode()
+            digest = clean(read_graph(payload, limits=Limits()), Limits())
+            new = [digest.text[part.start : part.end] for part in digest.segments if part.kind is SegmentKind.NEW]
+            text = folded("\n".join(new))
+            assert [f.quote for f in (*stated.entities, *stated.relations) if folded(f.quote) not in text] == []
+
+
 def test_there_are_several_hundred_facts_in_many_mails() -> None:
     stated = truth().stated
     assert sum(len(mail.entities) for mail in stated) >= 500
     assert sum(len(mail.relations) for mail in stated) >= 300
     assert sum(bool(mail.entities or mail.relations) for mail in stated) >= 250
+
+
+def test_no_mail_is_too_short_to_be_read() -> None:
+    assert [m.mail for m in truth().stated if (m.entities or m.relations) and len(m.text) < 60] == []
 
 
 def test_every_type_and_nearly_every_relation_occurs() -> None:

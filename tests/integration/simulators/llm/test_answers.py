@@ -63,6 +63,15 @@ def test_a_mail_is_known_though_lines_were_wrapped_and_a_greeting_went(sample: S
     assert len(unit["r"]) == len(stated.relations)
 
 
+def test_a_mail_is_known_above_a_signature_and_beside_one_that_it_passes_on(sample: Simulator) -> None:
+    short, long = a_mail_of_the_sample("office_move/o14"), a_mail_of_the_sample("trademark/n1")
+    signed = f"{short.text}\n\nRegards,\nColin Abery\nEstates Manager | Granary Wharf Estates\n+44 117 496 0177\n" * 2
+    both = f"{long.text}\n\nBegin forwarded message:\n\n{a_mail_of_the_sample('office_move/o1').text}"
+    units = sample.facts(sent(short, text=signed), sent(long, text=both))
+    assert len(units[0]["r"]) == len(short.relations)
+    assert len(units[1]["e"]) == len(long.entities) + len(a_mail_of_the_sample("office_move/o1").entities)
+
+
 def test_of_a_part_only_what_it_shows_is_said(sample: Simulator) -> None:
     stated = a_mail_of_the_sample("enclosure/e18")
     (unit,) = sample.facts(sent(stated, text=stated.text.partition("\n\nReasons")[0]))
