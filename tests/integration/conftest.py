@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from copies import Copy, Original, a_copy
 from databases import FreshDatabase, TestServer
 from worlds import World, a_world
 
@@ -23,3 +24,10 @@ async def world(worlds_database: FreshDatabase) -> AsyncIterator[World]:
     """A database in which another tenant has rows in every table, which must stay as they are."""
     async with a_world(worlds_database) as world:
         yield world
+
+
+@pytest.fixture
+async def copy(original: Original) -> AsyncIterator[Copy]:
+    """A copy of what the module's `original` has read."""
+    async with a_copy(original) as copy:
+        yield copy

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -16,8 +15,10 @@ from atom_backfill.errors import RefusedError
 from atom_backfill.mail.clean import CLEANER
 from atom_backfill.memory.lance import replace as replace_rows
 from atom_backfill.memory.rows import naming
+from copies import Copy, Original, an_original
+from databases import TestServer
 from fakes.embedder import HashEmbedder
-from mainjob import Office, an_office, some_mails, write_mails
+from mainjob import Office, some_mails, write_mails
 from passages import EVERYTHING
 from rebuilds import Keeping, passages
 from worlds import World
@@ -25,17 +26,26 @@ from worlds import World
 MAILS = some_mails(20)
 
 
+@pytest.fixture(scope="module")
+def original(postgres: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Original]:
+    place = tmp_path_factory.mktemp("read")
+    write_mails(place / "mail", MAILS)
+    with an_original(postgres, place) as original:
+        yield original
+
+
 @pytest.fixture
-async def office(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Office]:
+def world(copy: Copy) -> World:
+    """The database of `office`."""
+    return copy.world
+
+
+@pytest.fixture
+def office(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> Office:
     """A mailbox that was read; a rebuild of it takes several batches."""
     monkeypatch.setattr(rebuilding, "AT_ONCE", 6)
     monkeypatch.setattr(rebuilding, "OWED_A_PAGE", 7)
-    write_mails(tmp_path / "mail", MAILS)
-    tenant = await world.tenant()
-    async with an_office(world.database, tenant, world.account(tenant), tmp_path / "mail", tmp_path / "home") as office:
-        await office.start()
-        await office.work()
-        yield office
+    return copy.office
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from atom_backfill.custody.postgres import PostgresRecord
 from atom_backfill.custody.verify import Report, Tools, sweep, verify
 from atom_backfill.memory.lance import LancePassages
 from atom_backfill.memory.postgres import PostgresMemories
+from copies import Copy, Original, an_original
+from databases import TestServer
 from fakes.embedder import HashEmbedder
 from mainjob import Mail, Office, an_office, some_mails, write_mails
 from passages import a_row
@@ -26,15 +28,24 @@ QUOTED = replace(some_mails(1, first=50)[0], body="> Number 7 came in.\n> Please
 MAILS = [*some_mails(12), replace(LONG, received_at=some_mails(1)[0].received_at), QUOTED]
 
 
+@pytest.fixture(scope="module")
+def original(postgres: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Original]:
+    place = tmp_path_factory.mktemp("read")
+    write_mails(place / "mail", MAILS)
+    with an_original(postgres, place) as original:
+        yield original
+
+
 @pytest.fixture
-async def office(world: World, tmp_path: Path) -> AsyncIterator[Office]:
+def world(copy: Copy) -> World:
+    """The database of `office`."""
+    return copy.world
+
+
+@pytest.fixture
+def office(copy: Copy) -> Office:
     """A mailbox that was read."""
-    write_mails(tmp_path / "mail", MAILS)
-    tenant = await world.tenant()
-    async with an_office(world.database, tenant, world.account(tenant), tmp_path / "mail", tmp_path / "home") as office:
-        await office.start()
-        await office.work()
-        yield office
+    return copy.office
 
 
 def table(office: Office) -> Any:
@@ -189,7 +200,7 @@ async def test_rows_of_a_page_that_is_being_written_are_no_difference(office: Of
 async def test_a_page_whose_rows_were_swept_is_done_again(world: World, tmp_path: Path) -> None:
     """Its lease has lapsed when the sweeper comes, and it goes on all the same: the worst case."""
     write_mails(tmp_path / "mail", MAILS)
-    tenant = await world.tenant()
+    tenant = await world.tenant("swept")
     root, home = tmp_path / "mail", tmp_path / "home"
     async with an_office(world.database, tenant, world.account(tenant), root, home) as office:
         job = await office.start()

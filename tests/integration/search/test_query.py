@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from psycopg.rows import dict_row
 
 from atom_backfill.archive.postgres import PostgresArchive
-from atom_backfill.db.pool import Database
 from atom_backfill.errors import NotFoundError, UsageError
-from atom_backfill.jobs.job import AccountId, TenantId
-from atom_backfill.jobs.postgres import PostgresJobStore
 from atom_backfill.memory.ports import Embedder
 from atom_backfill.search.postgres import PostgresReach
 from atom_backfill.search.query import MOST_RESULTS, Answer, Question, Searcher
-from databases import FreshDatabase, TestServer
+from copies import Copy, Original, an_original
+from databases import TestServer
 from mainjob import Office, an_office
-from worlds import World, a_world
+from worlds import World
 
 DAY = timedelta(days=1)
 FIRST = datetime(2024, 3, 1, 9, 0, tzinfo=UTC)
@@ -57,52 +51,25 @@ def six_mails(root: Path) -> None:
     a_mail(root, "Sent Items", 4, "Pump tests", f"{body} it.", Message_ID="<copy@lumen.example>")
 
 
-@dataclass(frozen=True)
-class Read:
-    """A tenant's mail that has been read, and the database and the place in which it is kept."""
-
-    database: FreshDatabase
-    place: Path
-    tenant: TenantId
-    account: AccountId
-
-
 @pytest.fixture(scope="module")
-def read(postgres: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Read]:
-    """Six mails, read once; each test has a copy."""
+def original(postgres: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Original]:
+    """The six mails, read."""
     place = tmp_path_factory.mktemp("read")
     six_mails(place / "mail")
-    database = postgres.clone()
-    yield asyncio.run(_read(database, place))
-    postgres.drop(database)
-
-
-async def _read(fresh: FreshDatabase, place: Path) -> Read:
-    async with a_world(fresh) as world:
-        tenant = await world.tenant()
-        account = world.account(tenant)
-        async with an_office(world.database, tenant, account, place / "mail", place) as office:
-            await office.start()
-            await office.work()
-    return Read(fresh, place, tenant, account)
+    with an_original(postgres, place) as original:
+        yield original
 
 
 @pytest.fixture
-async def copy(read: Read, postgres: TestServer) -> AsyncIterator[World]:
-    """The database of what has been read, as a test alone has it."""
-    fresh = postgres.clone(read.database.name)
-    with psycopg.connect(fresh.superuser_url, autocommit=True, row_factory=dict_row) as admin:
-        async with await Database.open(fresh.url) as database:
-            yield World(fresh, database, admin, PostgresJobStore(database))
-    postgres.drop(fresh)
+def office(copy: Copy) -> Office:
+    """An office that has read the six mails."""
+    return copy.office
 
 
 @pytest.fixture
-async def office(read: Read, copy: World, tmp_path: Path) -> AsyncIterator[Office]:
-    """An office that has read the mail."""
-    shutil.copytree(read.place, tmp_path, dirs_exist_ok=True)
-    async with an_office(copy.database, read.tenant, read.account, tmp_path / "mail", tmp_path) as office:
-        yield office
+def world(copy: Copy) -> World:
+    """The office's database."""
+    return copy.world
 
 
 def searcher(office: Office) -> Searcher:
@@ -159,28 +126,23 @@ async def test_a_filter_leaves_only_what_it_names(office: Office) -> None:
     assert found == FILTERS
 
 
-async def test_mail_that_lies_in_two_folders_is_found_in_each(world: World, tmp_path: Path) -> None:
-    root = tmp_path / "mail"
-    six_mails(root)
-    tenant = await world.tenant()
-    async with an_office(world.database, tenant, world.account(tenant), root, tmp_path) as office:
-        await office.start()
-        await office.work()
-        (root / "Kept").mkdir()
-        copied = (root / "Projects" / "Atlas" / "2.eml").read_bytes()
-        (root / "Kept" / "copy.eml").write_bytes(copied)
-        (root / "Inbox" / "2.eml").write_bytes(copied)
-        await office.start()
-        await office.work()
-        for folder in ("Kept", "Inbox", "Projects/Atlas"):
-            [found] = await ask(office, "pump tests", folder=folder, mode="text")
-            assert set(found["folders"]) == {"Kept", "Inbox", "Projects/Atlas"}
+async def test_mail_that_lies_in_two_folders_is_found_in_each(office: Office) -> None:
+    root = office.memory.parents[1] / "mail"
+    (root / "Kept").mkdir()
+    copied = (root / "Projects" / "Atlas" / "2.eml").read_bytes()
+    (root / "Kept" / "copy.eml").write_bytes(copied)
+    (root / "Inbox" / "2.eml").write_bytes(copied)
+    await office.start()
+    await office.work()
+    for folder in ("Kept", "Inbox", "Projects/Atlas"):
+        [found] = await ask(office, "pump tests", folder=folder, mode="text")
+        assert set(found["folders"]) == {"Kept", "Inbox", "Projects/Atlas"}
 
 
 async def test_new_mail_that_lies_in_two_folders_is_found_in_each(world: World, tmp_path: Path) -> None:
     for folder in ("Archive", "Inbox", "Kept"):
         a_mail(tmp_path / "mail", folder, 1, "Pump tests", "The pump leaks at nine bar.")
-    tenant = await world.tenant()
+    tenant = await world.tenant("movers")
     async with an_office(world.database, tenant, world.account(tenant), tmp_path / "mail", tmp_path) as office:
         await office.start()
         await office.work()
@@ -192,7 +154,7 @@ async def test_new_mail_that_lies_in_two_folders_is_found_in_each(world: World, 
 async def test_mail_that_was_moved_is_found_where_it_lies_now(world: World, tmp_path: Path, again: bool) -> None:
     a_mail(tmp_path / "mail", "Inbox", 1, "Pump tests", "The pump leaks at nine bar.")
     a_mail(tmp_path / "mail", "Archive", 2, "Lease", "Signed.")
-    tenant = await world.tenant()
+    tenant = await world.tenant("movers")
     mailbox = world.account(tenant, kind="outlook")  # where a message lies in one folder at a time
     async with an_office(world.database, tenant, mailbox, tmp_path / "mail", tmp_path) as office:
         await office.start()
@@ -211,8 +173,8 @@ async def test_the_root_means_every_folder(office: Office) -> None:
     assert await subjects(office, "pump lease", folder="/") == await subjects(office, "pump lease", folder="all")
 
 
-async def test_another_account_s_mail_is_not_searched(office: Office, copy: World) -> None:
-    other = copy.account(office.tenant, "other@lumen.example")
+async def test_another_account_s_mail_is_not_searched(office: Office, world: World) -> None:
+    other = world.account(office.tenant, "other@lumen.example")
     assert await ask(office, "pump", account_id=other) == []
     assert len(await ask(office, "pump", account_id=office.account, mode="text")) > 0
 
@@ -256,13 +218,13 @@ async def test_the_limit_counts_results(office: Office) -> None:
     assert len(await ask(office, "pump", limit=1)) == 1
 
 
-async def test_passages_of_another_generation_are_not_shown(office: Office, copy: World) -> None:
-    copy.run("UPDATE messages SET generation = 'another' WHERE subject = 'Workshop lease'")
+async def test_passages_of_another_generation_are_not_shown(office: Office, world: World) -> None:
+    world.run("UPDATE messages SET generation = 'another' WHERE subject = 'Workshop lease'")
     assert "Workshop lease" not in await subjects(office, "lease", group="message")
 
 
-async def test_what_the_record_does_not_know_is_not_shown(office: Office, copy: World) -> None:
-    copy.run("DELETE FROM messages WHERE subject = 'Workshop lease'")
+async def test_what_the_record_does_not_know_is_not_shown(office: Office, world: World) -> None:
+    world.run("DELETE FROM messages WHERE subject = 'Workshop lease'")
     assert "Workshop lease" not in await subjects(office, "lease", group="message")
 
 
@@ -314,8 +276,10 @@ async def test_coverage_spans_the_mail_that_is_stored(office: Office) -> None:
     ],
     ids=["at work", "failed", "cancelled", "a window given up", "a failure", "an account not read"],
 )
-async def test_coverage_is_not_complete_while_something_is_missing(office: Office, copy: World, statement: Any) -> None:
-    copy.run(statement, t=office.tenant)
+async def test_coverage_is_not_complete_while_something_is_missing(
+    office: Office, world: World, statement: Any
+) -> None:
+    world.run(statement, t=office.tenant)
     assert not (await answer(office, "lease")).coverage.complete
 
 
@@ -347,22 +311,22 @@ def another_job(world: World, office: Office, status: str, **about: Any) -> None
     ],
 )
 async def test_what_a_cancelled_job_has_left_out_is_missing_until_another_reads_it(
-    office: Office, copy: World, asked: dict[str, Any], then: dict[str, Any], complete: bool
+    office: Office, world: World, asked: dict[str, Any], then: dict[str, Any], complete: bool
 ) -> None:
-    another_job(copy, office, "cancelled", **asked)
+    another_job(world, office, "cancelled", **asked)
     assert not (await answer(office, "lease")).coverage.complete
-    another_job(copy, office, "completed", **then)
+    another_job(world, office, "completed", **then)
     assert (await answer(office, "lease")).coverage.complete is complete
 
 
-async def test_a_job_that_was_cancelled_at_once_leaves_nothing_out(office: Office, copy: World) -> None:
-    another_job(copy, office, "cancelled", done=0)
+async def test_a_job_that_was_cancelled_at_once_leaves_nothing_out(office: Office, world: World) -> None:
+    another_job(world, office, "cancelled", done=0)
     assert (await answer(office, "lease")).coverage.complete
 
 
-async def test_nothing_read_covers_nothing(office: Office, copy: World) -> None:
-    empty = await copy.tenant("empty")
-    coverage = await PostgresReach(copy.database, empty).coverage(None)
+async def test_nothing_read_covers_nothing(office: Office, world: World) -> None:
+    empty = await world.tenant("empty")
+    coverage = await PostgresReach(world.database, empty).coverage(None)
     assert (coverage.start, coverage.end, coverage.complete) == (None, None, False)
 
 
