@@ -37,7 +37,7 @@ from atom_backfill.jobs.job import AccountId, JobId, Lane, Lease, TenantId
 from atom_backfill.jobs.postgres import PostgresControl, PostgresDuties, PostgresRenewals
 from atom_backfill.jobs.worker import Worker, WorkerOptions
 from atom_backfill.mail.door import Limits
-from atom_backfill.memory.lance import LancePassages, open_index
+from atom_backfill.memory.lance import LancePassages, new_session, open_index
 from atom_backfill.memory.ports import PassageIndex
 from atom_backfill.sources.ports import MailSource, RawItem
 from atom_torture.clock import Time
@@ -49,10 +49,18 @@ from atom_torture.truth import Mail, mailbox
 from atom_torture.wrapped import TorturedDatabase, TorturedPassages, TorturedStore
 
 SLOTS = 3
+NOBODY = UUID(int=0)
+POLL_S = 5.0
+"""For what no commit tells of: work whose time has come, and lapsed leases."""
+_ADVANCE = """
+SELECT setval('torture_clock', %s),
+    NOT EXISTS (SELECT FROM historical_sync_jobs WHERE status IN ('pending', 'running', 'paused'))
+"""
 LOGIN, PASSWORD = "atom_torture", "atom-torture"
 _ROLE = """
 CREATE ROLE atom_torture LOGIN NOINHERIT PASSWORD 'atom-torture';
 GRANT atom_engine, atom_work, atom_operator TO atom_torture;
+ALTER ROLE atom_torture SET plan_cache_mode = force_generic_plan;
 """
 
 
@@ -69,9 +77,16 @@ class Beating:
     """A living worker: its life, its heartbeat and the task that ends with it."""
 
     life: Life
+    worker: Worker
     heartbeat: Heartbeat
     task: asyncio.Task[None]
+    wake: asyncio.Event
     beat_at: float
+
+    @property
+    def busy(self) -> bool:
+        """Whether it works at a chunk, or still believes so."""
+        return bool(self.worker._running)
 
 
 @dataclass
@@ -97,20 +112,38 @@ class Mailbox:
 class Arena:
     """A database that is emptied between two schedules. `admin` belongs to the harness, never to the product."""
 
-    def __init__(self, admin: psycopg.AsyncConnection[tuple[Any, ...]], slots: list[Slot], home: Path, time: Time):
+    def __init__(self, admin: psycopg.AsyncConnection[tuple[Any, ...]], desk: Database, home: Path) -> None:
         self.admin = admin
-        self.slots = slots
-        self.time = time
+        self.slots: list[Slot] = []
+        self.time = Time()
+        self._desk = desk
         self._home = home
         self._embedder = WordEmbedder()
+        self._lance = new_session()
+        self._working: list[Beating] = []
 
-    async def advance(self, seconds: float) -> None:
-        """Move the database's time on, and the workers'."""
+    async def open(self, url: str, stack: AsyncExitStack) -> None:
+        """Open the slots' connections, and make the empty memory that each schedule gets a copy of."""
+        for _ in range(SLOTS):
+            database = await stack.enter_async_context(await TorturedDatabase.open_in_arena(url, self.wake))
+            self.slots.append(Slot(database, PostgresRenewals(RenewalConnection(url))))
+        for slot in self.slots:
+            stack.callback(slot.renewals.close)
+        await self._open_memory(self._home / "empty", NOBODY)
+        await self.advance(0.0)
+
+    async def advance(self, seconds: float) -> bool:
+        """Move the database's time on, and the workers'; tells whether every job has ended."""
         self.time.elapsed += seconds
-        await self.admin.execute(
-            "UPDATE torture_clock SET shift = %s * interval '1 second'", [self.time.elapsed], prepare=True
-        )
+        now = round(1e6 * (self.time.began.timestamp() + self.time.elapsed))
+        row = await (await self.admin.execute(_ADVANCE, [now], prepare=True)).fetchone()
         self.time.wake()
+        return row is not None and bool(row[1])
+
+    def wake(self) -> None:
+        """Tell all workers of new work."""
+        for beating in self._working:
+            beating.wake.set()
 
     @asynccontextmanager
     async def mailbox(self, schedule: Schedule) -> AsyncIterator[Mailbox]:
@@ -120,8 +153,7 @@ class Arena:
         def new_id() -> UUID:
             return UUID(int=rng.getrandbits(128), version=4)
 
-        database = self.slots[0].database
-        made = await Tenants(PostgresTenants(database), new_id).create(f"t-{schedule.seed}")
+        made = await Tenants(PostgresTenants(self._desk), new_id).create(f"t-{schedule.seed}")
         tenant, account = TenantId(made.id), AccountId(new_id())
         await self.admin.execute(
             "INSERT INTO accounts (tenant_id, id, kind, identity, address, status, config)"
@@ -131,11 +163,13 @@ class Arena:
         mails = mailbox(schedule)
         memory = Path(tempfile.mkdtemp(dir=self._home))
         try:
-            index = await open_index(str(memory), tenant, self._embedder.identity, self._embedder.dim)
+            shutil.copytree(self._home / "empty" / str(NOBODY), memory / str(tenant))
+            index = await self._open_memory(memory, tenant)
             source = TortureSource(mails, schedule.calls, self.time)
-            control = Control(PostgresControl(database), tenant, new_id)
+            control = Control(PostgresControl(self._desk), tenant, new_id)
             yield Mailbox(schedule, mails, tenant, account, source, memory, TorturedPassages(index), control, new_id)
         finally:
+            self._working.clear()
             await self.empty()
             shutil.rmtree(memory, ignore_errors=True)
 
@@ -148,18 +182,22 @@ class Arena:
         slot = self.slots[number]
         heartbeat = Heartbeat(slot.renewals, life.clock)
         handlers = {Lane.INGEST: ingest_handler(self._parts(box, slot, life))}
-        options = WorkerOptions(life.name, concurrency=box.schedule.concurrency)
+        options = WorkerOptions(life.name, concurrency=box.schedule.concurrency, poll_s=POLL_S)
         store = TorturedStore(slot.database)
-        worker = Worker(
-            store, handlers, heartbeat, asyncio.Event(), life.clock, random.Random(box.schedule.seed), options
-        )
+        wake, rng = asyncio.Event(), random.Random(box.schedule.seed)
+        worker = Worker(store, handlers, heartbeat, wake, life.clock, rng, options)
         token = CURRENT.set(life)
         try:
             task = asyncio.create_task(worker.run(asyncio.Event()))
             asyncio.create_task(self._do_duties(slot, store, life))  # noqa: RUF006 - the life keeps it
         finally:
             CURRENT.reset(token)
-        return Beating(life, heartbeat, task, self.time.elapsed)
+        self._working.append(Beating(life, worker, heartbeat, task, wake, self.time.elapsed))
+        return self._working[-1]
+
+    async def _open_memory(self, folder: Path, tenant: UUID) -> LancePassages:
+        embedder = self._embedder
+        return await open_index(str(folder), tenant, embedder.identity, embedder.dim, session=self._lance)
 
     async def _do_duties(self, slot: Slot, store: TorturedStore, life: Life) -> None:
         await do_duties(lambda: [reaper(store)], PostgresDuties(slot.database), life.name, life.clock)
@@ -218,10 +256,6 @@ async def _open(server: EmbeddedPostgres, home: Path, stack: AsyncExitStack) -> 
     for script in ("arena.sql", "watch.sql"):
         await admin.execute(files("atom_torture").joinpath(script).read_text().encode())
     url = server.role_url(LOGIN, PASSWORD, name)
-    slots = []
-    for _ in range(SLOTS):
-        database = await stack.enter_async_context(await TorturedDatabase.open(url))
-        slots.append(Slot(database, PostgresRenewals(RenewalConnection(url))))
-    for slot in slots:
-        stack.callback(slot.renewals.close)
-    return Arena(admin, slots, home, Time())
+    arena = Arena(admin, await stack.enter_async_context(await Database.open(url)), home)
+    await arena.open(url, stack)
+    return arena

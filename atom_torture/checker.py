@@ -15,17 +15,22 @@ from psycopg.rows import dict_row
 from atom_torture.truth import REFUSED, Mail
 
 Row = dict[str, Any]
-_COUNTERS = """
-SELECT job.records_processed AS records, job.entities_extracted AS entities,
+_LOOK = """
+WITH counters AS (
+    SELECT job.records_processed AS records, job.entities_extracted AS entities,
     job.relationships_extracted AS relationships,
     (SELECT count(*) FROM messages WHERE first_job_id = job.id) AS records_counted,
     (SELECT count(*) FROM discovered_entities WHERE job_id = job.id)
         + (SELECT count(*) FROM graph_evidence WHERE job_id = job.id AND node_id IS NOT NULL) AS entities_counted,
     (SELECT count(*) FROM graph_evidence WHERE job_id = job.id AND edge_id IS NOT NULL) AS relationships_counted
-FROM historical_sync_jobs job
+    FROM historical_sync_jobs job
+), chunks AS (
+    SELECT state, worker, lease_until < atom_now() AS lapsed FROM sync_chunks
+)
+SELECT (SELECT jsonb_agg(to_jsonb(counters)) FROM counters) AS jobs,
+    (SELECT jsonb_agg(to_jsonb(chunks)) FROM chunks) AS chunks,
+    ARRAY(SELECT words FROM torture_violations) AS noted
 """
-_CHUNKS = "SELECT state, worker, lease_until < atom_now() AS lapsed FROM sync_chunks"
-_NOTED = "SELECT words FROM torture_violations"
 _MESSAGES = """
 SELECT message.tenant_id, message.id, message.source_id, message.subject, message.generation, body.text,
     (SELECT array_agg(folder_id) FROM message_places place WHERE place.message_id = message.id) AS folders
@@ -45,17 +50,18 @@ class Watcher:
 
     async def look(self, healthy: Collection[str]) -> None:
         """Compare counters with counts, and leases with who is healthy."""
-        for job in await _rows(self._admin, _COUNTERS):
+        (seen,) = await _rows(self._admin, _LOOK)
+        for job in seen["jobs"] or ():
             self.records = job["records"]
             for name in ("records", "entities", "relationships"):
                 if job[name] != job[f"{name}_counted"]:
                     self._note(f"{name} is {job[name]}, but there are {job[f'{name}_counted']}")
-        chunks = await _rows(self._admin, _CHUNKS)
+        chunks = seen["chunks"] or ()
         if any(chunk["lapsed"] and chunk["worker"] in healthy for chunk in chunks):
             self._note("the lease of a healthy worker has lapsed")
         self.progress = (self.records, sum(chunk["state"] == "done" for chunk in chunks))
-        for row in await _rows(self._admin, _NOTED):
-            self._note(row["words"])
+        for words in seen["noted"]:
+            self._note(words)
 
     def _note(self, violation: str) -> None:
         if violation not in self.violations:
@@ -114,16 +120,12 @@ async def _of_tenant(admin: psycopg.AsyncConnection[Any], tenant: UUID) -> list[
         "SELECT relname::text AS name FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid"
         " WHERE attname = 'tenant_id' AND relkind IN ('r', 'p')",
     )
-    found = []
-    for table in tables:
-        foreign = await _rows(
-            admin,
-            f"SELECT count(*) AS rows FROM {table['name']} WHERE tenant_id <> %s",
-            tenant,
-        )
-        if foreign[0]["rows"]:
-            found.append(f"{foreign[0]['rows']} rows of {table['name']} are another tenant's")
-    return found
+    counts = " UNION ALL ".join(
+        f"SELECT '{table['name']}' AS table, count(*) AS rows FROM {table['name']} WHERE tenant_id <> %(tenant)s"
+        for table in tables
+    )
+    foreign = await _rows(admin, counts, {"tenant": tenant})
+    return [f"{row['rows']} rows of {row['table']} are another tenant's" for row in foreign if row["rows"]]
 
 
 def _of_memory(messages: list[Row], passages: list[Row], mails: dict[str, Mail]) -> list[str]:
@@ -157,7 +159,7 @@ def _passages(memory: Path, tenant: UUID) -> list[Row]:
     return rows
 
 
-async def _rows(admin: psycopg.AsyncConnection[Any], statement: str, *values: Any) -> list[Row]:
+async def _rows(admin: psycopg.AsyncConnection[Any], statement: str, values: Row | None = None) -> list[Row]:
     async with admin.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(statement, values or None)
+        await cursor.execute(statement, values, prepare=True)
         return await cursor.fetchall()

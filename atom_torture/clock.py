@@ -15,33 +15,39 @@ from itertools import count
 
 _CALM_TURNS = 6
 """Turns of the event loop without a call under way, after which nobody has anything left to do but wait."""
-_LOOK_S = 0.0005
 
 
 class Time:
     """Seconds since the arena began, as far as the driver has moved them."""
 
     def __init__(self) -> None:
+        self.began = datetime.now(UTC)
         self._order = count()
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._calls = 0
+        self._answered = asyncio.Event()
+        self._answered.set()
         self.elapsed = 0.0
 
     @contextmanager
     def call(self) -> Iterator[None]:
         """Hold time while an answer is waited for."""
         self._calls += 1
+        self._answered.clear()
         try:
             yield
         finally:
             self._calls -= 1
+            if not self._calls:
+                self._answered.set()
 
     async def calm(self, within_s: float) -> None:
         """Return once everybody waits for time to pass. TimeoutError where that does not come in real `within_s`."""
         async with asyncio.timeout(within_s):
             turns = 0
             while turns < _CALM_TURNS:
-                await asyncio.sleep(_LOOK_S if self._calls else 0)
+                await self._answered.wait()
+                await asyncio.sleep(0)
                 turns = 0 if self._calls else turns + 1
 
     def until_next(self, most: float) -> float:
@@ -72,12 +78,11 @@ class WorkerClock:
 
     def __init__(self, true: Time) -> None:
         self._true = true
-        self._epoch = datetime.now(UTC)
         self.skew = 0.0
 
     def now(self) -> datetime:
         """Return what this machine takes for the present moment."""
-        return self._epoch + timedelta(seconds=self._true.elapsed + self.skew)
+        return self._true.began + timedelta(seconds=self._true.elapsed + self.skew)
 
     def monotonic(self) -> float:
         """Return seconds, for differences only."""

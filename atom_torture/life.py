@@ -43,18 +43,17 @@ class Life:
         self.dead = False
         self.muted_until = 0.0
         """Its renewals do not get through before this time."""
+        self.sound = True
+        """No lease of its may lapse."""
         self.fired: list[tuple[str, str, float]] = []
         """(point, kind, when) of each event that struck."""
         self.time = time
         self._events = {(event.point, event.nth): event.kind for event in events}
         self._reached = reached
+        self.held_up = 0
+        """Tasks that wait at a point."""
         self._going = asyncio.Event()
         self._going.set()
-
-    @property
-    def stopped(self) -> bool:
-        """Whether the process is stopped."""
-        return not self._going.is_set()
 
     def alive(self) -> None:
         """Raise Crashed in a life that is over."""
@@ -63,6 +62,13 @@ class Life:
 
     async def reach(self, point: str) -> None:
         """Reach a point outside of transactions."""
+        self.held_up += 1
+        try:
+            await self._reach(point)
+        finally:
+            self.held_up -= 1
+
+    async def _reach(self, point: str) -> None:
         await self._going.wait()
         self.alive()
         match self._struck(point):
@@ -70,18 +76,17 @@ class Life:
                 self.dead = True
             case "stop":
                 self._going.clear()
-                self.muted_until = self.time.elapsed + LAPSE_S
-                await self.time.sleep(LAPSE_S)
+                await self._lapse()
                 self._going.set()
             case "lose":
-                self.muted_until = self.time.elapsed + LAPSE_S
-                await self.time.sleep(LAPSE_S)
+                await self._lapse()
             case "slow":
                 await self.time.sleep(SLOW_S)
             case "skew":
                 self.clock.skew += HOUR_S
             case "unreachable" | "unanswered" as kind:
-                # Before the call or after it: the caller cannot tell.
+                # Before the call or after it: the caller cannot tell. It may have been given a lease.
+                self.sound = False
                 raise RetryLaterError("torture", f"The answer did not come ({kind}).")
             case _:
                 pass
@@ -96,6 +101,11 @@ class Life:
             raise Crashed
         if kind:
             await fail(kind)
+
+    async def _lapse(self) -> None:
+        self.sound = False
+        self.muted_until = self.time.elapsed + LAPSE_S
+        await self.time.sleep(LAPSE_S)
 
     def _struck(self, point: str) -> str:
         self._reached[point] += 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from atom_backfill.jobs.job import JobId
@@ -18,8 +17,8 @@ REVIVE_S = 3.0
 LOOK_EVERY = 3
 MOST_TURNS = 5_000
 MOVED_S = 60.0
-LINGER_TURNS = 12
-"""After the last job has ended, in which whoever was stopped, or believes in a lost lease, does what it still wants."""
+LINGER_TURNS = 3
+"""After the last job has ended, and whoever was stopped, or believed in a lost lease, has done what it still wanted."""
 HANGS_S = 60.0
 """Of real time: a call that takes longer hangs."""
 
@@ -63,13 +62,13 @@ class _Driver:
         self._lives = 0
         self._died_at: list[float] = []
         self._progress = (0, 0)
-        self._still_turns = 0
+        self._calm_turns = 0
         self._moves = list(box.schedule.moves)
         self._undo: tuple[float, str] | None = None
 
     async def drive(self) -> None:
         """Turn until nothing is left to do, or for too long."""
-        while not await self._rests():
+        while self._calm_turns < LINGER_TURNS:
             self.result.turns += 1
             if self.result.turns > MOST_TURNS:
                 self.result.violations.append("the system does not come to rest")
@@ -79,7 +78,8 @@ class _Driver:
             except TimeoutError:
                 self.result.violations.append("a call hangs")
                 return
-            await self._arena.advance(self._arena.time.until_next(BEAT_S))
+            ended = await self._arena.advance(self._arena.time.until_next(BEAT_S))
+            self._calm_turns = self._calm_turns + 1 if ended and self._rests() else 0
             await self._tend()
             if self.result.turns % LOOK_EVERY == 0:
                 await self.watcher.look(self._healthy())
@@ -92,28 +92,14 @@ class _Driver:
         for beating in filter(None, self._working):
             await self._bury(beating)
 
-    async def _rests(self) -> bool:
-        """Tell whether nothing has been left to do for a while."""
-        self._still_turns = self._still_turns + 1 if await self._is_done() else 0
-        return self._still_turns > LINGER_TURNS
-
-    async def _is_done(self) -> bool:
-        if self._undo or any(self._stopped()) or not self._lives:
-            return False
-        row = await (
-            await self._arena.admin.execute(
-                "SELECT NOT EXISTS (SELECT FROM historical_sync_jobs WHERE status IN ('pending', 'running', 'paused'))"
-            )
-        ).fetchone()
-        return bool(row and row[0])
+    def _rests(self) -> bool:
+        """Tell whether nobody has anything left to do."""
+        return not self._undo and not any(map(_is_busy, self._working))
 
     def _healthy(self) -> set[str]:
         """Name the workers whose renewals have got through all along."""
         living = [beating.life for beating in self._working if beating is not None]
-        return {life.name for life in living if not life.dead and not life.muted_until}
-
-    def _stopped(self) -> Sequence[bool]:
-        return [beating is not None and beating.life.stopped for beating in self._working]
+        return {life.name for life in living if life.sound and not life.dead}
 
     async def _tend(self) -> None:
         """Bury the dead, let new workers come, and renew the leases of those that live."""
@@ -130,7 +116,8 @@ class _Driver:
                 self._revive_at[number] = now + REVIVE_S
             elif now - beating.beat_at >= BEAT_S and now >= beating.life.muted_until:
                 beating.beat_at = now
-                await asyncio.to_thread(beating.heartbeat.beat)
+                if beating.busy:
+                    await asyncio.to_thread(beating.heartbeat.beat)
 
     def _employ(self, number: int) -> None:
         self._lives += 1
@@ -156,6 +143,7 @@ class _Driver:
             _, kind = self._undo
             self._undo = None
             await self._box.start() if kind == "cancel" else await self._box.control.resume(await self._job())
+            self._arena.wake()
         elif self._moves and not self._undo and self.watcher.records >= self._moves[0].after:
             move = self._moves.pop(0)
             job = await self._job()
@@ -184,3 +172,7 @@ class _Driver:
             self.result.recovered += [now - died for died in self._died_at]
             self._died_at.clear()
         self._progress = progress
+
+
+def _is_busy(beating: Beating | None) -> bool:
+    return beating is not None and (beating.busy or beating.life.held_up > 0)

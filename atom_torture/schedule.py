@@ -93,7 +93,7 @@ def from_seed(seed: int) -> Schedule:
     moves = (Move(rng.randint(1, 20), rng.choice(MOVES)),) if rng.random() < 0.15 else ()
     return Schedule(
         seed=seed,
-        mails=rng.randint(12, 44),
+        mails=rng.randint(6, 26),
         folders=rng.randint(1, 3),
         page=rng.choice((3, 5, 8)),
         workers=workers,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Self
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
-from atom_backfill.db.pool import Database, Scope, Transaction
+from psycopg import AsyncConnection
+from psycopg.pq import TransactionStatus
+
+from atom_backfill.db.connecting import BoundedAsyncConnection, connect
+from atom_backfill.db.pool import Database, PoolLimits, Scope, Transaction
 from atom_backfill.jobs.job import Lane, Lease, Outcome
 from atom_backfill.jobs.postgres import PostgresJobStore
 from atom_backfill.memory.lance import LancePassages
@@ -18,36 +24,71 @@ from atom_torture.life import CURRENT, Life
 class TorturedDatabase(Database):
     """Opens transactions whose statements and commits are points of the life that runs them."""
 
+    _wake: Callable[[], None]
+    _idle: list[BoundedAsyncConnection]
+    _named: WeakKeyDictionary[AsyncConnection[Any], str]
+    """Whose transaction each connection has last committed: the database knows that name."""
+
+    @classmethod
+    async def open_in_arena(cls, url: str, wake: Callable[[], None]) -> Self:
+        """Open one; `wake` is called when a commit tells of new work."""
+        database = await cls.open(url, limits=PoolLimits(least=0))
+        database._wake, database._idle, database._named = wake, [], WeakKeyDictionary()
+        return database
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        for connection in self._idle:
+            await connection.close()
+        await super().close()
+
+    @asynccontextmanager
+    async def _borrowed(self) -> AsyncIterator[BoundedAsyncConnection]:
+        """Lend the connection that was used last, whose statements are prepared: the pool would go round them all."""
+        connection = self._idle.pop() if self._idle else await _connected(self.url)
+        try:
+            yield connection
+        finally:
+            if connection.info.transaction_status is TransactionStatus.IDLE:
+                self._idle.append(connection)
+            else:
+                await connection.close()
+
     @asynccontextmanager
     async def transaction(self, scope: Scope, *, statement_timeout_s: float = 60.0) -> AsyncIterator[Transaction]:
         """Open a transaction, as the product does."""
-        life = CURRENT.get()
-        if life is None:
-            async with super().transaction(scope, statement_timeout_s=statement_timeout_s) as plain:
-                yield plain
-            return
+        life = _life()
         life.alive()
         with life.time.call():
             async with super().transaction(scope, statement_timeout_s=statement_timeout_s) as plain:
                 tx = TorturedTransaction(plain._connection)
-                await plain.execute("SELECT set_config('torture.worker', %(name)s, true)", {"name": life.name})
+                if self._named.get(plain._connection) != life.name:
+                    self._named.pop(plain._connection, None)
+                    await plain.execute("SELECT set_config('torture.worker', %(name)s, false)", {"name": life.name})
                 yield tx
                 await tx.reach("commit")
+            self._named[plain._connection] = life.name
+            if tx.notified:
+                self._wake()
         await life.reach("answered")
 
 
+@dataclass(frozen=True, slots=True)
 class TorturedTransaction(Transaction):
     """A transaction each of whose statements can fail for real."""
 
+    notified: list[object] = field(default_factory=list)
+    """Statements that tell the workers of new work."""
+
     async def reach(self, point: str) -> None:
         """Reach a point of the life whose transaction this is."""
-        life = CURRENT.get()
-        if life is not None:
-            await life.reach_inside(point, self._fail)
+        await _life().reach_inside(point, self._fail)
 
     async def execute(self, statement: Any, params: Any = None) -> int:
         """Run a statement and return the number of rows it touched."""
         await self.reach("statement")
+        if "pg_notify('atom_work'" in str(statement):
+            self.notified.append(statement)
         return await Transaction.execute(self, statement, params)
 
     async def fetch_one(self, statement: Any, params: Any = None, *, row: Any = None) -> Any:
@@ -110,6 +151,12 @@ class TorturedPassages(LancePassages):
         """Note in which folders messages lie now."""
         with _life().time.call():
             await super().place(folders)
+
+
+async def _connected(url: str) -> BoundedAsyncConnection:
+    connection = await connect(url)
+    connection.prepare_threshold = 1
+    return connection
 
 
 def _life() -> Life:
