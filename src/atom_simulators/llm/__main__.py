@@ -66,7 +66,7 @@ def _service(
 ) -> Service:
     settings = Settings(
         limits=Limits(asked.rpm, asked.tpm),
-        offers=Offers(schema=not (asked.no_schema or asked.no_json), json=not asked.no_json),
+        offers=Offers(not (asked.no_schema or asked.no_json), not asked.no_json, not asked.no_pattern),
         latency_s=asked.latency,
         per_token_s=asked.per_token,
         keys=frozenset(asked.key),
@@ -101,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--latency", type=_between(float, 0, 3600), default=0.0, metavar="BASE_S", help="time that each answer takes")
     add("--per-token", type=_between(float, 0, 60), default=0.0, metavar="S", help="time that each token of it takes")
     add("--no-schema", action="store_true", help="refuse response_format json_schema")
+    add("--no-pattern", action="store_true", help="refuse schemas with a pattern")
     add("--no-json", action="store_true", help="refuse json_object too, and wrap answers in prose")
     add("--log", type=Path, metavar="FILE", help="append each call to FILE, a JSON object a line, no text in it")
     add("--facts", metavar="N|FILE", help="draw N facts a mail of usual length, or know those of FILE")

@@ -36,6 +36,7 @@ class Offers:
 
     schema: bool = True
     json: bool = True
+    pattern: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,7 @@ def _format(
         raise missing("response_format.json_schema")
     if not isinstance(described, dict):
         raise wrong_type("response_format.json_schema", "an object", described)
-    check_format(described)
+    check_format(described, patterns=offers.pattern)
     return "json_schema", described["schema"], described.get("strict") is True
 
 

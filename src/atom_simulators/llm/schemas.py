@@ -33,8 +33,11 @@ class _Totals:
     letters: int = 0
 
 
-def check_format(wanted: Mapping[str, Any]) -> None:
-    """Check the `json_schema` of a response format. Raises ApiError (400) with the first thing that is wrong."""
+def check_format(wanted: Mapping[str, Any], *, patterns: bool = True) -> None:
+    """Check the `json_schema` of a response format. Raises ApiError (400) with the first thing that is wrong.
+
+    `patterns`: whether the server knows the keyword; not all do that speak the same.
+    """
     if "name" not in wanted:
         raise missing("response_format.json_schema.name")
     name = wanted["name"]
@@ -52,6 +55,9 @@ def check_format(wanted: Mapping[str, Any]) -> None:
         raise wrong_type("response_format.json_schema.schema", "an object", schema)
     if wanted.get("strict") is True:
         _check_strict(name, schema)
+    for part, path, _ in () if patterns else _parts(schema, (), 1):
+        if isinstance(part, dict) and "pattern" in part:
+            raise _wrong(name, f"In context={path!r}, 'pattern' is not permitted.")
 
 
 def _check_strict(name: str, schema: Mapping[str, Any]) -> None:

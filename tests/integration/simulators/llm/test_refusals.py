@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -167,6 +168,14 @@ def test_a_server_may_lack_schemas_and_json_mode(offers: Offers, formats: set[st
                 assert f"'response_format' of type '{wanted['type']}' is not supported" in found["message"]
             else:
                 assert answer.status_code == 200
+
+
+def test_a_server_may_know_schemas_without_patterns() -> None:
+    with llm_simulator(offers=Offers(pattern=False)) as simulator:
+        found = error(simulator.chat(response_format=by_schema(SCHEMA)), 400)
+        assert "'items', 'properties', 'e', 'items'), 'pattern' is not permitted." in found["message"]
+        plain = json.loads(re.sub(r', "pattern": "(?:[^"\\\\]|\\\\.)*"', "", json.dumps(SCHEMA)))
+        assert simulator.chat(response_format=by_schema(plain)).status_code == 200
 
 
 def test_without_a_format_the_answer_is_wrapped_in_prose(simulator: Simulator) -> None:
