@@ -40,6 +40,7 @@ TARGETS = (
     Target("ingest", "first_result.seconds", "first result after `start`, seconds", most=15, idle=True),
     Target("memory_use", "largest_peak_mb", "peak memory of a worker with its children, MB", most=1000),
     Target("memory_use", "ten_times_over_once", "peak of a mailbox ten times the size, over once", least=0.9, most=1.1),
+    Target("verify_memory", "ten_times_over_once", "peak of `verify` of ten times as much, over once", most=1.2),
     Target("claims", "many.claims_per_s", "claims a second, 24 workers and 200 jobs", least=200, idle=True),
     Target("claims", "many.least_share", "share of the tenant served least, over an equal one", least=0.9),
     Target("claims", "many.most_share", "share of the tenant served most, over an equal one", most=1.1),
