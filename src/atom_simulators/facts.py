@@ -53,6 +53,8 @@ SINGLE_VALUED = frozenset({"works_for", "reports_to", "has_title", "located_in"}
 """Relations of which a newer one takes the place of an older one."""
 MOST_WORDS = 12
 MOST_LETTERS = 80
+MOST_ENTITIES, MOST_RELATIONS = 12, 8
+"""Of one mail."""
 
 
 class FactsError(ValueError):
@@ -98,6 +100,8 @@ def folded(text: str) -> str:
 def check(stated: Stated) -> None:
     """Hold facts to the rules of the reference. Raises FactsError with the first that is broken."""
     text = folded(stated.text)
+    if len(stated.entities) > MOST_ENTITIES or len(stated.relations) > MOST_RELATIONS:
+        raise FactsError(f"{stated.mail}: has more than {MOST_ENTITIES} entities or {MOST_RELATIONS} relations")
     for entity in stated.entities:
         _check_quote(stated, entity.quote, text)
         if entity.type not in ENTITY_TYPES or not 0 < len(entity.name) <= MOST_LETTERS or "|" in entity.name:

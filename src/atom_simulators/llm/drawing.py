@@ -5,11 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from ..facts import Entity, Relation, Stated
+from ..facts import MOST_ENTITIES, MOST_RELATIONS, Entity, Relation, Stated
 from .units import Unit, UnitMail
 
 _ENTITIES, _RELATIONS = 0.6, 0.4
-_MOST_ENTITIES, _MOST_RELATIONS = 12, 8
 _FEWEST_WORDS, _MOST_WORDS = 6, 12
 _JOINED_BY = {
     "organization": "member_of",
@@ -35,8 +34,8 @@ class Drawing:
     def counts(self, words: int) -> tuple[int, int]:
         """How many entities and relations a mail of so many words gets; no more than a reader may keep."""
         share = self.facts * words / self.words
-        entities = min(_MOST_ENTITIES, round(share * _ENTITIES))
-        return entities, min(_MOST_RELATIONS, round(share * _RELATIONS)) if entities else 0
+        entities = min(MOST_ENTITIES, round(share * _ENTITIES))
+        return entities, min(MOST_RELATIONS, round(share * _RELATIONS)) if entities else 0
 
 
 def drawn_by(drawing: Drawing) -> Callable[[Unit, UnitMail], Stated]:

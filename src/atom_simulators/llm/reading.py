@@ -3,10 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from ..facts import MOST_WORDS, Entity, Relation, Stated
+from ..facts import MOST_ENTITIES, MOST_RELATIONS, MOST_WORDS, Entity, Relation, Stated
 from .units import Unit, UnitMail
 
-_MOST_ENTITIES, _MOST_RELATIONS = 12, 8
 _SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?](?!\s)[^.!?\n]*)*")
 _NAME = re.compile(r"\b[A-ZÀ-Þ][\w&'-]+(?: (?:of|de|der|von|van|and|&) (?=[A-ZÀ-Þ]))?(?: ?[A-ZÀ-Þ0-9][\w&'-]*)*")
 _AMOUNT = re.compile(r"[£$€¥] ?\d[\d.,]*\d|\b\d[\d.,]* ?(?:€|EUR|GBP|USD|Euro)\b")
@@ -104,9 +103,9 @@ def _has(entities: list[Entity], wanted: Entity) -> bool:
 
 def _capped(entities: list[Entity], relations: list[Relation]) -> tuple[tuple[Entity, ...], tuple[Relation, ...]]:
     """What relations join comes first, so that a cap takes the rest."""
-    relations = relations[:_MOST_RELATIONS]
+    relations = relations[:MOST_RELATIONS]
     joined = [end for relation in relations for end in (relation.source, relation.target) if isinstance(end, int)]
-    order = [*joined, *(place for place in range(len(entities)) if place not in joined)][:_MOST_ENTITIES]
+    order = [*joined, *(place for place in range(len(entities)) if place not in joined)][:MOST_ENTITIES]
     moved = {old: new for new, old in enumerate(order)}
     return tuple(entities[place] for place in order), tuple(
         Relation(r.type, r.source, moved[r.target], r.quote) for r in relations if isinstance(r.target, int)

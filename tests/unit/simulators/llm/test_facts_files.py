@@ -33,6 +33,7 @@ def test_a_file_of_facts_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("part", "value", "words"),
     [
+        ("relations", MAIL["relations"] * 9, "more than 12 entities or 8 relations"),
         ("text", "Something else.", "does not occur in the mail"),
         ("people", [], "is not in the mail's headers"),
         ("entities", [], "there is no entity 1"),
