@@ -34,8 +34,8 @@ from atom_backfill.private import make_private
 for _level in ("LANCEDB_LOG", "LANCE_LOG"):
     # Read once, at import; their plain lines would stand between the log's on stderr.
     os.environ.setdefault(_level, "error")
-# Bytes fetched ahead of a reader; by default 2 GB, the whole of most memories: verify took 357 MB at 20,000 rows and 525 at
-# 50,000.
+# Bytes fetched ahead of a reader; by default 2 GB, the whole of most memories: `verify` took 357 MB at 20,000 rows and
+# 525 MB at 50,000.
 os.environ.setdefault("LANCE_DEFAULT_IO_BUFFER_SIZE", str(32 * 2**20))
 
 import lancedb  # noqa: E402
