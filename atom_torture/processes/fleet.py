@@ -126,13 +126,16 @@ class Fleet:
 
 def faults_of_log(worker: Worker, private: frozenset[str]) -> list[str]:
     """Name what may not stand in a worker's log: words of the mailbox, tracebacks, mistakes of the program itself."""
-    found = []
+    found: list[str] = []
+    begun = worker.has_begun()
     for line in worker.log():
         if any(word in line for word in private):
             found.append("a log has words of the mailbox")
         if worker.starved:
             continue  # without memory, libraries end the process with words of their own
         document = _document(line)
+        if document is None and not begun:
+            continue  # the sentence with which a command ends that cannot begin
         if document is None:
             found.append(f"a log has a line that is none: {line[:80]}")
         elif "exception" in document or document.get("error_code") == "bug":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import psycopg
@@ -9,6 +10,7 @@ from psycopg import AsyncConnection, Connection
 from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import JsonbDumper
+from psycopg.waiting import wait_async
 
 from atom_backfill.db.faults import translate_connecting
 
@@ -26,21 +28,43 @@ PARAMETERS: dict[str, Any] = {
 }
 # Beyond the server's own statement_timeout, which a server that hangs does not keep.
 GRACE_S = 10.0
+CANCEL_S = 0.5
+"""In which a server ends a cancelled statement, and says so."""
 
 
 class BoundedAsyncConnection(AsyncConnection[Any]):
-    """Closes itself when an answer takes longer than `patience_s`; the statement fails with OperationalError."""
+    """Closes itself when an answer takes longer than `patience_s`; the statement fails with OperationalError.
+
+    Who is cancelled waits for `CANCEL_S` at most.
+    """
 
     patience_s = 60.0 + GRACE_S
 
     async def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:  # noqa: ASYNC109
         """Wait for the server, within the limit."""
+        limit = self.patience_s if timeout is None else timeout
         try:
-            return await super().wait(gen, interval, self.patience_s if timeout is None else timeout)
+            # Not the library's own `wait`, which gives a server that hangs ten seconds when the task is cancelled.
+            return await wait_async(gen, self.pgconn.socket, interval=interval, timeout=limit)
+        except asyncio.CancelledError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                await self._leave(gen)
+            raise
         except psycopg.OperationalError:
             if timeout is None and self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self.pgconn.finish()
             raise
+
+    async def _leave(self, gen: PQGen[Any]) -> None:
+        """Have the server end a statement that nobody waits for any more, or close the connection."""
+        try:
+            async with asyncio.timeout(CANCEL_S):
+                await self.cancel_safe()
+                await wait_async(gen, self.pgconn.socket)
+        except psycopg.errors.QueryCanceled:
+            pass  # the connection is as good as before
+        except (psycopg.Error, TimeoutError, asyncio.CancelledError):
+            self.pgconn.finish()
 
 
 class BoundedConnection(Connection[Any]):

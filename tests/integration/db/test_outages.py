@@ -249,6 +249,26 @@ def test_a_renewal_raises_errors_of_ours_and_goes_on(fresh_database: FreshDataba
     renewal.close()
 
 
+async def test_who_is_cancelled_does_not_wait_for_a_server_that_hangs(fresh_database: FreshDatabase) -> None:
+    """Each task of a worker that ends is cancelled, some of them last of all: a drain has ten seconds in all."""
+    async with await Database.open(fresh_database.url, limits=ONE) as database:
+        async with database.transaction(Owner()) as transaction:
+            backend = await transaction.fetch_value("SELECT pg_backend_pid()")
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            asking = asyncio.create_task(_answer(database))
+            done, _ = await asyncio.wait({asking}, timeout=0.1)
+            assert not done, "the server hangs"
+            began = monotonic()
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+            assert monotonic() - began < 2
+        finally:
+            os.kill(backend, signal.SIGCONT)
+        assert await _answer(database) == 1
+
+
 async def test_engine_work_goes_on_beside_a_renewal_thread(fresh_database: FreshDatabase) -> None:
     renewal = RenewalConnection(fresh_database.url)
     async with await Database.open(fresh_database.url, limits=ONE) as database, database.transaction(Engine()):
