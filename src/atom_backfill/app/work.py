@@ -35,7 +35,7 @@ from atom_backfill.sources.ports import RawItem
 
 UPKEEP_EVERY_S = 5.0
 """Looking costs next to nothing; the less has gathered, the less memory it takes to fold it in."""
-PAGE_S = 5.0
+PAGE_S = 4.0
 """In which pages at hand may end after `stop`; of the ten seconds of a drain, the rest is for a database that hangs."""
 LAST_CLAIM_S = 1.0
 """In which a claim that is under way when the worker is told to stop may end; what it claims later lapses."""
