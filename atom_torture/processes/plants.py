@@ -1,4 +1,4 @@
-"""Planted bugs that one process cannot show: of signals, of drains, of processes that share a disk.
+"""Planted bugs that one process cannot show: of signals and of drains.
 
 What they break is met by few of the runs that seeds draw, so each names a run that meets it.
 """
@@ -44,24 +44,6 @@ PLANTS = (
             concurrency=2,
             hurried=True,
             strikes=(Strike(10, "vectors", "black_hole", 40.0), Strike(11, "worker", "term")),
-        ),
-    ),
-    Planted(
-        Plant(
-            "rows that are written by two processes at once are doubled",
-            "memory/columns.py",
-            'b"lance-schema:unenforced-primary-key": b"true"',
-            'b"lance-schema:no-primary-key": b"true"',
-        ),
-        Schedule(
-            seed=5,
-            mails=300,
-            folders=3,
-            page=10,
-            workers=2,
-            concurrency=4,
-            hurried=True,
-            strikes=tuple(Strike(20 * n, "worker", "stop", 6.0) for n in range(1, 12)),
         ),
     ),
 )
