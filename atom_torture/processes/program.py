@@ -68,7 +68,8 @@ def _fork(arguments: Sequence[str], environment: Mapping[str, str], out: Path | 
     with Path(os.devnull).open("rb") as nowhere, (out or Path(os.devnull)).open("wb") as said, err.open("wb") as told:
         # A connection is how multiprocessing hands an open file on.
         streams = [Connection(os.dup(each.fileno())) for each in (nowhere, said, told)]
-    process = context.Process(target=_become, args=([*arguments], dict(environment), streams))
+    # A daemon ends with this process, also where it was being started when that was told to end.
+    process = context.Process(target=_become, args=([*arguments], dict(environment), streams), daemon=True)
     process.start()
     for stream in streams:
         stream.close()
