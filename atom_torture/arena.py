@@ -54,7 +54,8 @@ POLL_S = 5.0
 """For what no commit tells of: work whose time has come, and lapsed leases."""
 _ADVANCE = """
 SELECT setval('torture_clock', %s),
-    NOT EXISTS (SELECT FROM historical_sync_jobs WHERE status IN ('pending', 'running', 'paused'))
+    NOT EXISTS (SELECT FROM historical_sync_jobs WHERE status IN ('pending', 'running', 'paused')),
+    ARRAY(SELECT worker FROM torture_lapses)
 """
 LOGIN, PASSWORD = "atom_torture", "atom-torture"
 _ROLE = """
@@ -103,9 +104,9 @@ class Mailbox:
     control: Control
     new_id: Callable[[], UUID]
 
-    async def start(self) -> JobId:
+    async def start(self, *, again: bool = False) -> JobId:
         """Start a job on it."""
-        request = Request(self.account, chunk_size=self.schedule.page)
+        request = Request(self.account, chunk_size=self.schedule.page, again=again)
         return await start(request, self.source, self.control, self.new_id)
 
 
@@ -116,6 +117,8 @@ class Arena:
         self.admin = admin
         self.slots: list[Slot] = []
         self.time = Time()
+        self.lapsed: list[str] = []
+        """Workers whose leases were seen to have lapsed by who took them back."""
         self._desk = desk
         self._home = home
         self._embedder = WordEmbedder()
@@ -137,8 +140,10 @@ class Arena:
         self.time.elapsed += seconds
         now = round(1e6 * (self.time.began.timestamp() + self.time.elapsed))
         row = await (await self.admin.execute(_ADVANCE, [now], prepare=True)).fetchone()
+        assert row is not None
+        _, ended, self.lapsed = row
         self.time.wake()
-        return row is not None and bool(row[1])
+        return bool(ended)
 
     def wake(self) -> None:
         """Tell all workers of new work."""

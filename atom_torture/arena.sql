@@ -29,3 +29,15 @@ BEGIN
         EXECUTE format('DELETE FROM %I', name);
     END LOOP;
 END $$;
+
+-- Whose leases have lapsed, told by whoever took the work back or went on with it.
+CREATE TABLE torture_lapses (worker text PRIMARY KEY);
+
+CREATE FUNCTION torture_lapse() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO torture_lapses VALUES (OLD.worker) ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER torture_lapse AFTER UPDATE ON sync_chunks FOR EACH ROW
+    WHEN (OLD.state = 'leased' AND OLD.lease_until < atom_now() AND NEW.fence <> OLD.fence)
+    EXECUTE FUNCTION torture_lapse();

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,10 +26,13 @@ WITH counters AS (
     (SELECT count(*) FROM graph_evidence WHERE job_id = job.id AND edge_id IS NOT NULL) AS relationships_counted
     FROM historical_sync_jobs job
 ), chunks AS (
-    SELECT state, worker, lease_until < atom_now() AS lapsed FROM sync_chunks
+    SELECT state, kind, worker, lease_until < atom_now() AS lapsed, folder_id, window_start, window_end, has_more,
+        position ->> 'at' AS at
+    FROM sync_chunks
 )
 SELECT (SELECT jsonb_agg(to_jsonb(counters)) FROM counters) AS jobs,
     (SELECT jsonb_agg(to_jsonb(chunks)) FROM chunks) AS chunks,
+    ARRAY(SELECT source_id FROM messages UNION SELECT source_id FROM failures) AS settled,
     ARRAY(SELECT words FROM torture_violations) AS noted
 """
 _MESSAGES = """
@@ -41,15 +45,20 @@ FROM messages message LEFT JOIN message_bodies body ON body.message_id = message
 class Watcher:
     """Looks again and again while a schedule runs; what the database's own triggers have noted comes along."""
 
-    def __init__(self, admin: psycopg.AsyncConnection[Any]) -> None:
+    def __init__(self, admin: psycopg.AsyncConnection[Any], mails: Sequence[Mail] = ()) -> None:
         self._admin = admin
+        self._mails = mails
         self.violations: list[str] = []
         self.records = 0
         self.progress = (0, 0)
         """Records, and chunks done: what tells that work goes on."""
 
-    async def look(self, healthy: Collection[str]) -> None:
-        """Compare counters with counts, and leases with who is healthy."""
+    async def look(self, healthy: Collection[str], *, lapsed: Collection[str] = (), all_listed: bool = True) -> None:
+        """Compare counters with counts, leases with who is healthy, and positions with what has been read.
+
+        `lapsed`: whose leases have lapsed and were taken back meanwhile. `all_listed`: whether the source has hidden
+        nothing, which walks pass by then, and find at the end.
+        """
         (seen,) = await _rows(self._admin, _LOOK)
         for job in seen["jobs"] or ():
             self.records = job["records"]
@@ -57,8 +66,11 @@ class Watcher:
                 if job[name] != job[f"{name}_counted"]:
                     self._note(f"{name} is {job[name]}, but there are {job[f'{name}_counted']}")
         chunks = seen["chunks"] or ()
-        if any(chunk["lapsed"] and chunk["worker"] in healthy for chunk in chunks):
+        if not {*lapsed, *(chunk["worker"] for chunk in chunks if chunk["lapsed"])}.isdisjoint(healthy):
             self._note("the lease of a healthy worker has lapsed")
+        for mail in self._mails if all_listed else ():
+            if mail.source_id not in seen["settled"] and any(_is_past(chunk, mail) for chunk in chunks):
+                self._note(f"a position has gone past {mail.source_id}, which is neither stored nor failed")
         self.progress = (self.records, sum(chunk["state"] == "done" for chunk in chunks))
         for words in seen["noted"]:
             self._note(words)
@@ -66,6 +78,20 @@ class Watcher:
     def _note(self, violation: str) -> None:
         if violation not in self.violations:
             self.violations.append(violation)
+
+
+def _is_past(chunk: Row, mail: Mail) -> bool:
+    """Tell whether a window's position says that a mail has been read."""
+    received = mail.received_at
+    if chunk["kind"] != "window" or chunk["folder_id"] != mail.folder or received is None:
+        return False
+    at, start, end = (_moment(chunk[name]) for name in ("at", "window_start", "window_end"))
+    within = (start is None or received >= start) and (end is None or received < end)
+    return within and (not chunk["has_more"] or (at is not None and received > at))
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 async def at_rest(admin: psycopg.AsyncConnection[Any], memory: Path, tenant: UUID, mails: Sequence[Mail]) -> list[str]:

@@ -17,8 +17,8 @@ from atom_torture.schedule import Event
 
 LAPSE_S = 26.0
 """Longer than a lease: after it, another worker has the chunk."""
-SLOW_S = 8.0
-"""With what has passed since the last renewal, less than a lease."""
+SLOW_S = 25.0
+"""Longer than a lease, which is renewed meanwhile."""
 HOUR_S = 3600.0
 
 Inside = Callable[[str], Awaitable[None]]
@@ -81,6 +81,8 @@ class Life:
             case "lose":
                 await self._lapse()
             case "slow":
+                # Before its heartbeat knows of a lease, or when it has let it go.
+                self.sound = self.sound and point not in ("leased", "settling")
                 await self.time.sleep(SLOW_S)
             case "skew":
                 self.clock.skew += HOUR_S

@@ -58,6 +58,13 @@ PLANTS = (
     Plant("a zombie's settle is accepted", _JOBS, _FENCE, "", "settle_done"),
     Plant("a claim does not raise the fence", _JOBS, "fence = chunk.fence + 1, ", "", "take_chunk"),
     Plant("claims take chunks whose lease stands", _JOBS, " AND chunk.lease_until < atom_now()", "", "take_chunk"),
+    Plant(
+        "leases are made by another clock than the one that judges them",
+        _JOBS,
+        "lease_until = atom_now() +",
+        "lease_until = clock_timestamp() - interval '1 hour' +",
+        "take_chunk",
+    ),
     Plant("the reaper takes live leases", _JOBS, " AND lease_until < atom_now()", "", "rescue_lapsed"),
     Plant(
         "renewals are not stored", _JOBS, "FROM free WHERE chunk.id = free.id", "FROM free WHERE false", "renew_leases"

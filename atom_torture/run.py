@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from atom_backfill.jobs.job import JobId
 from atom_torture.arena import Arena, Beating, Mailbox
 from atom_torture.checker import Watcher, at_rest
 from atom_torture.life import Life, bury
-from atom_torture.schedule import Schedule
+from atom_torture.schedule import HIDING, Schedule
 
 BEAT_S = 5.0
 REVIVE_S = 3.0
-LOOK_EVERY = 3
 MOST_TURNS = 5_000
 MOVED_S = 60.0
 LINGER_TURNS = 3
@@ -55,7 +55,7 @@ class _Driver:
         self._arena = arena
         self._box = box
         self.result = result
-        self.watcher = Watcher(arena.admin)
+        self.watcher = Watcher(arena.admin, box.mails)
         self._reached: list[Counter[str]] = [Counter() for _ in range(box.schedule.workers)]
         self._working: list[Beating | None] = [None] * box.schedule.workers
         self._revive_at = [0.0] * box.schedule.workers
@@ -81,11 +81,14 @@ class _Driver:
             ended = await self._arena.advance(self._arena.time.until_next(BEAT_S))
             self._calm_turns = self._calm_turns + 1 if ended and self._rests() else 0
             await self._tend()
-            if self.result.turns % LOOK_EVERY == 0:
-                await self.watcher.look(self._healthy())
-                await self._move()
-                self._note_progress()
-        await self.watcher.look(())
+            await self._look(self._healthy())
+            await self._move()
+            self._note_progress()
+        await self._look(())
+
+    async def _look(self, healthy: Collection[str]) -> None:
+        listed = not HIDING & self._box.source.fired.keys()
+        await self.watcher.look(healthy, lapsed=self._arena.lapsed, all_listed=listed)
 
     async def end(self) -> None:
         """End whoever still works; those that wait as if stopped are let go first, and must do no harm."""
@@ -142,7 +145,10 @@ class _Driver:
         if self._undo and now >= self._undo[0]:
             _, kind = self._undo
             self._undo = None
-            await self._box.start() if kind == "cancel" else await self._box.control.resume(await self._job())
+            if kind == "pause":
+                await self._box.control.resume(await self._job())
+            else:
+                await self._box.start(again=kind == "again")
             self._arena.wake()
         elif self._moves and not self._undo and self.watcher.records >= self._moves[0].after:
             move = self._moves.pop(0)

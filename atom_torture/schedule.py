@@ -30,8 +30,11 @@ CALLS = ("unavailable", "throttled", "twice", "shuffled", "lost_next", "broken_l
 """What a call for a page can meet; `twice` delivers again what an earlier page had."""
 POISONS = ("unreadable", "malformed", "refused")
 """A message that the source cannot give, that cannot be parsed, or that the database refuses."""
-MOVES = ("pause", "cancel")
-"""What a person does meanwhile, and undoes a minute later: a cancelled job is started anew."""
+HIDING = {"lost_next", "empty"}
+"""After such a call a walk may believe that there is no more; the last walk finds what it has passed by."""
+MOVES = ("pause", "cancel", "again")
+"""What a person does meanwhile, and undoes a minute later: a cancelled job is started anew, `again` to read everything
+that is there already once more."""
 
 
 class ScheduleError(ValueError):
@@ -90,7 +93,7 @@ def from_seed(seed: int) -> Schedule:
     workers = rng.choice((1, 2, 2, 3))
     events = tuple(_event(rng, workers) for _ in range(rng.choice((1, 2, 3, 4, 6, 8))))
     calls = {rng.randint(1, 14): rng.choice(CALLS) for _ in range(rng.choice((0, 0, 1, 2, 3)))}
-    moves = (Move(rng.randint(1, 20), rng.choice(MOVES)),) if rng.random() < 0.15 else ()
+    moves = (Move(rng.randint(1, 20), rng.choice(MOVES)),) if rng.random() < 0.25 else ()
     return Schedule(
         seed=seed,
         mails=rng.randint(6, 26),

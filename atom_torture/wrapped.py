@@ -14,6 +14,7 @@ from psycopg.pq import TransactionStatus
 
 from atom_backfill.db.connecting import BoundedAsyncConnection, connect
 from atom_backfill.db.pool import Database, PoolLimits, Scope, Transaction
+from atom_backfill.errors import AtomError
 from atom_backfill.jobs.job import Lane, Lease, Outcome
 from atom_backfill.jobs.postgres import PostgresJobStore
 from atom_backfill.memory.lance import LancePassages
@@ -125,7 +126,11 @@ class TorturedStore(PostgresJobStore):
     async def settle(self, lease: Lease, outcome: Outcome) -> None:
         """Give the chunk back."""
         await _life().reach("settling")
-        await super().settle(lease, outcome)
+        try:
+            await super().settle(lease, outcome)
+        except AtomError:
+            _life().sound = False  # what it could not give back lapses
+            raise
         await _life().reach("settled")
 
 

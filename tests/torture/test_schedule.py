@@ -35,7 +35,7 @@ def test_a_schedule_is_read_back_as_it_was_written(seed: int) -> None:
         ({"calls": ["twice"]}, "'nth' is a whole number"),
         ({"poison": ["arsenic"]}, "'poison' is one of unreadable, malformed, refused"),
         ({"mails": 1, "poison": ["refused", "refused"]}, "there are more poisons than mails"),
-        ({"moves": [{"after": 1, "kind": "sell"}]}, "'kind' is one of pause, cancel"),
+        ({"moves": [{"after": 1, "kind": "sell"}]}, "'kind' is one of pause, cancel, again"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(change: dict[str, Any], words: str) -> None:
