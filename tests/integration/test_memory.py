@@ -20,7 +20,7 @@ from atom_backfill.memory import faults, lance, maker
 from atom_backfill.memory.embed import embed_rows
 from atom_backfill.memory.lance import LancePassages, open_index
 from atom_backfill.memory.ports import Filter, PassageRow
-from atom_backfill.memory.upkeep import MOST_SMALL_FILES, tally, upkeep
+from atom_backfill.memory.upkeep import MOST_SMALL_FILES, MOST_YOUNG, tally, upkeep
 from fakes.embedder import HashEmbedder
 from passages import EVERYTHING, TENANT, a_row, found_by_words, remember, rows_in
 
@@ -246,16 +246,13 @@ async def test_upkeep_while_others_write_and_read_loses_nothing(index: LancePass
     assert len(await index.search_words("lease", EVERYTHING, 100)) == 40
 
 
-async def test_the_word_index_is_merged_before_it_has_too_many_segments(
-    index: LancePassages, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lance, "MOST_SEGMENTS", 3)
-    for number in range(6):
+async def test_the_word_index_never_has_many_young_segments(index: LancePassages) -> None:
+    for number in range(2 * MOST_YOUNG):
         await remember(index, a_row(number))
         await index.upkeep()
         stats = await (await index._latest()).index_stats(lance.WORDS_INDEX)
-        assert stats and (stats.num_indices or 0) <= 4
-    assert len(await index.search_words("lease", EVERYTHING, 100)) == 6
+        assert stats and (stats.num_indices or 0) <= MOST_YOUNG
+    assert len(await index.search_words("lease", EVERYTHING, 100)) == 2 * MOST_YOUNG
 
 
 async def test_the_tally_goes_by_what_the_record_knows(index: LancePassages) -> None:

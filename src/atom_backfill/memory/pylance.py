@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from atom_backfill.errors import NeedsOwnerError
 from atom_backfill.memory.faults import translated
+from atom_backfill.memory.upkeep import segments_to_merge
 
 OLD_VERSIONS_LIVE = timedelta(hours=1)
 """Longer than any reader or writer holds a version."""
@@ -18,15 +19,16 @@ not what is there. (LanceDB's own `optimize` rewrites everything each time: 2 s 
 COPIED_ROWS = 1000
 
 
-def keep_up(table: str, step: str, segments: int) -> None:
-    """Do one of an upkeep's steps, as LanceDB's `optimize` does without limits; merge so many of the word index's."""
+def keep_up(table: str, step: str, words_index: str) -> None:
+    """Do one of an upkeep's steps, as LanceDB's `optimize` does without limits."""
     import lance
 
     dataset = lance.dataset(table)
     if step == "compact":
         dataset.optimize.compact_files(target_rows_per_fragment=FRAGMENT_ROWS, num_threads=1)
     elif step == "index":
-        dataset.optimize.optimize_indices(num_indices_to_merge=segments)
+        rows = dataset.stats.index_stats(words_index)["num_indexed_rows_per_delta"]
+        dataset.optimize.optimize_indices(num_indices_to_merge=segments_to_merge(rows))
     else:
         dataset.cleanup_old_versions(older_than=OLD_VERSIONS_LIVE)
 
