@@ -257,6 +257,8 @@ a AS (INSERT INTO accounts (tenant_id, id, kind, identity, address, status, conf
       SELECT t, a, 'mbox', 'theirs', 'them@neighbour.example', 'connected', '{}' FROM it RETURNING 1),
 f AS (INSERT INTO account_folders SELECT t, a, 'inbox', 'Inbox', 'inbox', false, false, 1 FROM it RETURNING 1),
 s AS (INSERT INTO secrets (tenant_id, owner_id, name, sealed) SELECT t, a, 'token_cache', 'sealed' FROM it RETURNING 1),
+mk AS (INSERT INTO model_keys (tenant_id, name, base_url, model) SELECT t, 'A_KEY', 'https://m.example', 'm' FROM it
+       RETURNING 1),
 j AS (INSERT INTO historical_sync_jobs (tenant_id, id, account_id, status, graph_status, end_date, folders, again,
           chunk_size, max_parallel, records_processed, entities_extracted, relationships_extracted)
       SELECT t, j, a, 'completed', 'off', now(), '{}', false, 100, 4, 1, 2, 1 FROM it RETURNING 1),

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from atom_backfill.graph.kinds import ENTITY_TYPES, RELATIONS
-from atom_backfill.graph.prompt import PROMPT, Form, response_format
+from atom_backfill.graph.prompt import PROMPT, SCHEMA
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/extraction.md").read_text(encoding="utf-8")
 
@@ -21,9 +21,7 @@ def test_the_prompt_is_the_pages() -> None:
 
 
 def test_the_schema_is_the_pages() -> None:
-    schema = response_format(Form.SCHEMA)
-    assert schema is not None
-    told, sent = json.loads(block("json", "additionalProperties")), schema["json_schema"]["schema"]
+    told, sent = json.loads(block("json", "additionalProperties")), SCHEMA
     assert told["properties"]["u"]["items"]["required"] == sent["properties"]["u"]["items"]["required"]
 
     def without_order(pattern: str) -> set[str]:

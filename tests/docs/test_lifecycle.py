@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import source_words
+from atom_backfill.access.keys import KeyStatus
 from atom_backfill.jobs.states import MOVES
 
 PAGE = (source_words.ROOT / "docs" / "lifecycle.md").read_text("utf-8")
@@ -29,6 +30,7 @@ def test_every_move_that_people_ask_for_is_drawn() -> None:
 
 def test_states_that_are_drawn_are_the_schema_s() -> None:
     shown = {state for start, end, _, _ in ARROW.findall(JOB) for state in (start, end)} - {"[*]"}
-    assert shown == source_words.checked_words("status") - {"connected", "sign_in_needed", "disconnected"}
+    of_others = {"connected", "sign_in_needed", "disconnected", *KeyStatus}
+    assert shown == source_words.checked_words("status") - of_others
     shown = {state for start, end, _, _ in ARROW.findall(CHUNK) for state in (start, end)} - {"[*]"}
     assert shown == source_words.checked_words("state")

@@ -47,7 +47,7 @@ def test_what_is_said_to_be_missing_is_missing() -> None:
     section = readme.split("## What is not there yet\n")[1].split("\n## ")[0]
     there = {name.split()[0] for name, _ in every_command()}
     named = {word.split()[0] for word in re.findall(r"`([a-z ]+)`", section)}
-    assert {"key", "forget", "export", "serve"} <= named
+    assert {"ask", "forget", "export", "serve"} <= named
     assert named & there == {"start", "message", "db"}, "these are named as what helps meanwhile"
 
 

@@ -1,13 +1,17 @@
-"""Tenants in PostgreSQL, as the engine: they belong to no tenant."""
+"""Tenants in PostgreSQL, as the engine: they belong to no tenant. And one tenant's keys, sealed, as the work role."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
+from atom_backfill.access.keys import KeyStatus, ModelKey
 from atom_backfill.access.tenants import Tenant
+from atom_backfill.access.vault import Binding, Vault
 from atom_backfill.db.named_sql import load_queries
-from atom_backfill.db.pool import Database, Engine
+from atom_backfill.db.pool import Database, Engine, Work
+from atom_backfill.llm.form import Form
 
 _QUERIES = load_queries("atom_backfill.access")
 
@@ -37,3 +41,61 @@ class PostgresTenants:
         """Return the tenant of a name, whatever the case."""
         async with self._database.transaction(Engine()) as transaction:
             return await transaction.fetch_one(_QUERIES["find_tenant_named"], {"name": name}, row=Tenant)
+
+
+class PostgresKeys:
+    """The KeyStore of one tenant. `vault`: looked at only where there is something to seal or to open."""
+
+    def __init__(self, database: Database, tenant: UUID, vault: Callable[[], Vault]) -> None:
+        self._database = database
+        self._tenant = tenant
+        self._vault = vault
+
+    async def list(self) -> Sequence[ModelKey]:
+        """Return all, by name."""
+        async with self._database.transaction(Work(self._tenant)) as transaction:
+            rows = await transaction.fetch_all(_QUERIES["list_keys"], {"tenant": self._tenant})
+        return [_key(row) for row in rows]
+
+    async def find(self, name: str) -> tuple[ModelKey, str] | None:
+        """Return a key with its value. Raises what `Vault.open` raises."""
+        async with self._database.transaction(Work(self._tenant)) as transaction:
+            row = await transaction.fetch_one(_QUERIES["find_key"], {"tenant": self._tenant, "name": name})
+        return None if row is None else (_key(row), self._vault().open(self._place(name), row["sealed"]).decode())
+
+    async def save(self, name: str, value: str, base_url: str, model: str) -> ModelKey:
+        """Store a value, replacing one of that name; the key is untested again."""
+        keys = {"tenant": self._tenant, "name": name}
+        sealed = self._vault().seal(self._place(name), value.encode())
+        async with self._database.transaction(Work(self._tenant)) as transaction:
+            row = await transaction.fetch_one(_QUERIES["save_key"], keys | {"base_url": base_url, "model": model})
+            await transaction.execute(_QUERIES["save_key_value"], keys | {"sealed": sealed})
+        assert row is not None
+        return _key(row)
+
+    async def note(self, key: ModelKey, status: KeyStatus, form: Form | None) -> None:
+        """Store what is known now, unless the key has been set anew meanwhile."""
+        known = {"name": key.name, "version": key.version, "status": status, "form": form}
+        async with self._database.transaction(Work(self._tenant)) as transaction:
+            await transaction.execute(_QUERIES["note_key"], {"tenant": self._tenant, **known})
+
+    async def delete(self, name: str) -> bool:
+        """Erase a key; False when there is none."""
+        async with self._database.transaction(Work(self._tenant)) as transaction:
+            return await transaction.execute(_QUERIES["delete_key"], {"tenant": self._tenant, "name": name}) == 1
+
+    def _place(self, name: str) -> Binding:
+        return Binding(self._tenant, "secrets", f"{self._tenant}/{name}", "sealed")
+
+
+def _key(row: Mapping[str, Any]) -> ModelKey:
+    return ModelKey(
+        name=row["name"],
+        base_url=row["base_url"],
+        model=row["model"],
+        status=KeyStatus(row["status"]),
+        form=row["form"] and Form(row["form"]),
+        version=row["version"],
+        tested_at=row["tested_at"],
+        updated_at=row["updated_at"],
+    )

@@ -10,11 +10,13 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 from uuid import UUID
 
-from atom_backfill.access.postgres import PostgresTenants
+from atom_backfill.access.keys import Keys
+from atom_backfill.access.postgres import PostgresKeys, PostgresTenants
 from atom_backfill.access.tenants import LOCAL, Tenant, Tenants
 from atom_backfill.access.vault import Binding, Vault, make_master_key, parse_master_key, read_master_key
 from atom_backfill.app.mailboxes import Mailboxes
 from atom_backfill.app.memories import Memories
+from atom_backfill.app.models import form_finder
 from atom_backfill.app.outside import Outside
 from atom_backfill.archive.postgres import PostgresArchive
 from atom_backfill.backfill.postgres import PostgresLedger
@@ -121,6 +123,7 @@ class Tenancy:
         self.graph = PostgresGraph(app.database, self.id)
         self.jobs = JobReader(app.database, self.id)
         self.control = Control(PostgresControl(app.database), self.id, app.outside.new_id)
+        self.keys = Keys(PostgresKeys(app.database, self.id, lambda: app.vault), form_finder(app.outside.clock))
 
     async def searcher(self) -> Searcher:
         """Return what answers questions about this tenant's mail. Raises what opening its memory raises."""

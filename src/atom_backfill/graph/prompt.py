@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Any, Final
 
 from atom_backfill.graph.facts import Unit, UnitMail
@@ -33,27 +32,6 @@ Example: {"u":[{"n":0,"e":["commitment|recall lot 24-03|so we recall lot 24-03 b
 
 MOST_PARTICIPANTS = 50
 """Of a unit; who else was written to is left out of the model's sight."""
-
-
-class Form(StrEnum):
-    """How an endpoint can be held to the answer's form; `key test` finds out which, the strictest first."""
-
-    SCHEMA = "schema"
-    PLAIN_SCHEMA = "plain_schema"
-    JSON = "json"
-    TEXT = "text"
-
-
-def response_format(form: Form) -> dict[str, Any] | None:
-    """Return the request's `response_format`; None where the endpoint knows none."""
-    match form:
-        case Form.SCHEMA | Form.PLAIN_SCHEMA:
-            schema = _schema(patterns=form is Form.SCHEMA)
-            return {"type": "json_schema", "json_schema": {"name": "facts", "strict": True, "schema": schema}}
-        case Form.JSON:
-            return {"type": "json_object"}
-        case Form.TEXT:
-            return None
 
 
 def messages_of(units: Sequence[Unit]) -> list[dict[str, str]]:
@@ -90,19 +68,15 @@ def _harmless(text: str) -> str:
     return text.replace("<", "‹")
 
 
-def _schema(*, patterns: bool) -> dict[str, Any]:
-    entity = f"^({'|'.join(sorted(ENTITY_TYPES))})\\|[^|]+\\|.+$"
-    relation = f"^({'|'.join(RELATIONS)})\\|p?[0-9]+\\|p?[0-9]+\\|.+$"
-    unit = {
-        "n": {"type": "integer"},
-        "e": _lines(entity if patterns else ""),
-        "r": _lines(relation if patterns else ""),
-    }
+def _schema() -> dict[str, Any]:
+    entities = _lines(f"^({'|'.join(sorted(ENTITY_TYPES))})\\|[^|]+\\|.+$")
+    relations = _lines(f"^({'|'.join(RELATIONS)})\\|p?[0-9]+\\|p?[0-9]+\\|.+$")
+    unit = {"n": {"type": "integer"}, "e": entities, "r": relations}
     return _closed({"u": {"type": "array", "items": _closed(unit)}})
 
 
 def _lines(pattern: str) -> dict[str, Any]:
-    return {"type": "array", "items": {"type": "string", **({"pattern": pattern} if pattern else {})}}
+    return {"type": "array", "items": {"type": "string", "pattern": pattern}}
 
 
 def _closed(properties: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +84,7 @@ def _closed(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
-GENERATION: Final = hashlib.sha256(json.dumps([PROMPT, _schema(patterns=True)], sort_keys=True).encode()).hexdigest()[
-    :12
-]
+SCHEMA_NAME: Final = "facts"
+SCHEMA: Final = _schema()
+GENERATION: Final = hashlib.sha256(json.dumps([PROMPT, SCHEMA], sort_keys=True).encode()).hexdigest()[:12]
 """Names prompt and schema; with a model it names a generation of facts."""

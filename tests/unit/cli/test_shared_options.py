@@ -92,9 +92,9 @@ def test_an_example_is_shown_as_it_is_typed() -> None:
 
 
 def example_words(example: str) -> list[str]:
-    """The words of an example, of the inner command where it stands inside another program's."""
+    """The words of an example, of the inner command where it stands inside another program's; the shell takes `<`."""
     inner = example.partition("$(atom-backfill ")[2].partition(")")[0]
-    return shlex.split(inner or example)
+    return shlex.split((inner or example).partition(" < ")[0])
 
 
 def understood(program: click.Group, words: list[str]) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atom_backfill.graph.facts import Participant, Piece, Unit, UnitMail
-from atom_backfill.graph.prompt import MOST_PARTICIPANTS, Form, messages_of, response_format
+from atom_backfill.graph.prompt import MOST_PARTICIPANTS, messages_of
 
 PEOPLE = (Participant("ines@lumen.example", "Ines  Roth"), Participant("desk@lumen.example", "", shared=True))
 
@@ -49,10 +49,3 @@ def test_a_crowd_is_cut() -> None:
 def test_a_mail_without_author_or_date_is_sent_without() -> None:
     mail = UnitMail(UUID(int=1), None, None, (), (Piece("Hello", 0),))
     assert '<mail date="" from="" to="">' in sent(Unit(UUID(int=9), "", (), (mail,)))
-
-
-def test_the_form_is_as_strict_as_the_endpoint_can_be() -> None:
-    assert "pattern" in str(response_format(Form.SCHEMA))
-    assert "pattern" not in str(response_format(Form.PLAIN_SCHEMA))
-    assert response_format(Form.JSON) == {"type": "json_object"}
-    assert response_format(Form.TEXT) is None
