@@ -33,7 +33,8 @@ from atom_backfill.errors import SkipItemError
 from atom_backfill.jobs.control import Control
 from atom_backfill.jobs.duties import do_duties, reaper
 from atom_backfill.jobs.heartbeat import Heartbeat
-from atom_backfill.jobs.job import AccountId, JobId, Lane, Lease, TenantId
+from atom_backfill.jobs.job import AccountId, JobId, Lane, Lease, Outcome, TenantId
+from atom_backfill.jobs.ports import Handler, Watch
 from atom_backfill.jobs.postgres import PostgresControl, PostgresDuties, PostgresRenewals
 from atom_backfill.jobs.worker import Worker, WorkerOptions
 from atom_backfill.mail.door import Limits
@@ -88,6 +89,11 @@ class Beating:
     def busy(self) -> bool:
         """Whether it works at a chunk, or still believes so."""
         return bool(self.worker._running)
+
+    @property
+    def strays(self) -> bool:
+        """Whether it works at a chunk though its heartbeat has told it that the lease is lost."""
+        return not self.life.dead and not self.life.handling <= self.heartbeat._held.keys()
 
 
 @dataclass
@@ -186,7 +192,7 @@ class Arena:
         """Begin a worker's life in a slot."""
         slot = self.slots[number]
         heartbeat = Heartbeat(slot.renewals, life.clock)
-        handlers = {Lane.INGEST: ingest_handler(self._parts(box, slot, life))}
+        handlers = {Lane.INGEST: _noted(ingest_handler(self._parts(box, slot, life)), life)}
         options = WorkerOptions(life.name, concurrency=box.schedule.concurrency, poll_s=POLL_S)
         store = TorturedStore(slot.database)
         wake, rng = asyncio.Event(), random.Random(box.schedule.seed)
@@ -226,6 +232,19 @@ class Arena:
             clock=life.clock,
             reached=life.reach,
         )
+
+
+def _noted(handler: Handler, life: Life) -> Handler:
+    """Let a life know at which chunks it works."""
+
+    async def handle(lease: Lease, watch: Watch) -> Outcome:
+        life.handling.add(lease.chunk_id)
+        try:
+            return await handler(lease, watch)
+        finally:
+            life.handling.discard(lease.chunk_id)
+
+    return handle
 
 
 def _read(item: RawItem) -> Reading | SkipItemError:

@@ -41,3 +41,21 @@ END $$;
 CREATE TRIGGER torture_lapse AFTER UPDATE ON sync_chunks FOR EACH ROW
     WHEN (OLD.state = 'leased' AND OLD.lease_until < atom_now() AND NEW.fence <> OLD.fence)
     EXECUTE FUNCTION torture_lapse();
+
+CREATE FUNCTION torture_completed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM sync_chunks WHERE job_id = NEW.id AND state IN ('ready', 'leased')) THEN
+        PERFORM torture_note('a job was completed while a chunk was left to do');
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER torture_completed AFTER UPDATE ON historical_sync_jobs FOR EACH ROW
+    WHEN (NEW.status = 'completed' AND OLD.status <> 'completed') EXECUTE FUNCTION torture_completed();
+
+CREATE FUNCTION torture_given_up() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM torture_note('a chunk was given up without a reason');
+    RETURN NULL;
+END $$;
+CREATE TRIGGER torture_given_up AFTER UPDATE ON sync_chunks FOR EACH ROW
+    WHEN (NEW.state = 'quarantined' AND NEW.error_code IS NULL) EXECUTE FUNCTION torture_given_up();

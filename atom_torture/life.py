@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
+from uuid import UUID
 
 from atom_backfill.errors import RetryLaterError
 from atom_torture.clock import Time, WorkerClock
@@ -50,6 +51,8 @@ class Life:
         self.time = time
         self._events = {(event.point, event.nth): event.kind for event in events}
         self._reached = reached
+        self.handling: set[UUID] = set()
+        """Chunks that a handler of its works at."""
         self.held_up = 0
         """Tasks that wait at a point."""
         self._going = asyncio.Event()
@@ -76,8 +79,10 @@ class Life:
                 self.dead = True
             case "stop":
                 self._going.clear()
-                await self._lapse()
-                self._going.set()
+                try:
+                    await self._lapse()
+                finally:  # its task may be cancelled meanwhile
+                    self._going.set()
             case "lose":
                 await self._lapse()
             case "slow":

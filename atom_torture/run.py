@@ -78,6 +78,9 @@ class _Driver:
             except TimeoutError:
                 self.result.violations.append("a call hangs")
                 return
+            if any(beating and beating.strays for beating in self._working):
+                self.result.violations.append("a worker goes on with a lease that it knows to be lost")
+                return
             ended = await self._arena.advance(self._arena.time.until_next(BEAT_S))
             self._calm_turns = self._calm_turns + 1 if ended and self._rests() else 0
             await self._tend()

@@ -61,6 +61,9 @@ WHILE_RUNNING = {
     "UPDATE sync_chunks SET has_more = true": "has more again",
     "DELETE FROM messages WHERE subject LIKE 'Order%' AND received_at IS NOT NULL": "a position has gone past m-",
     "UPDATE sync_chunks SET state = 'quarantined'": "a chunk that was done was changed (quarantined)",
+    "UPDATE sync_chunks SET state = 'quarantined', error_code = NULL": "a chunk was given up without a reason",
+    "UPDATE sync_chunks SET state = 'ready'; UPDATE historical_sync_jobs SET status = 'running';"
+    " UPDATE historical_sync_jobs SET status = 'completed'": "a job was completed while a chunk was left to do",
     "UPDATE sync_chunks SET position = '{\"at\": \"2099\"}' WHERE position ? 'at'": "a position went from",
     "UPDATE sync_chunks SET state = 'leased', worker = 'w', lease_until = '-infinity'": "a healthy worker",
 }
