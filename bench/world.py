@@ -44,6 +44,20 @@ class Mail:
         return min(filter(None, dates)), subject
 
 
+def tenfold(box: Mail, name: str, into: Path) -> None:
+    """Write a mailbox that holds every mail of another ten times, each time as another mail of another thread."""
+    (into / "mailboxes").mkdir()
+    there, here = (folder / "mailboxes" / f"{name}.jsonl.gz" for folder in (box.folder, into))
+    shutil.copyfile(there.with_name(f"{name}.folders.json"), here.with_name(f"{name}.folders.json"))
+    with gzip.open(there) as lines, gzip.open(here, "wt", compresslevel=1) as written:
+        for line in lines:
+            message = json.loads(line)
+            for copy in range(10):
+                others = {key: f"{copy}{message[key][1:]}" for key in ("id", "conversationId") if message.get(key)}
+                others["internetMessageId"] = f"<{copy}.{message['id'][:60]}@tenfold.example>"
+                written.write(json.dumps(message | others) + "\n")
+
+
 @dataclass(frozen=True, slots=True)
 class Ran:
     """What a run of the main job told, the memory that it took in MB, and how busy the machine was when it began."""
