@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,26 @@ def test_a_process_that_ends_early_is_a_broken_harness_and_no_success(tmp_path: 
     (tmp_path / "atom_backfill" / "__init__.py").write_text("raise SystemExit('no product here')")
     with pytest.raises(BrokenHarnessError, match="no product here"):
         run_campaign(0, 2, jobs=1, product=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("sound", "broken", "words"),
+    [
+        ("SELECT source_id FROM messages", "SELECT source_id FROM mesages", '"mesages" does not exist'),
+        ("lancedb.connect(memory / str(tenant))", 'lancedb.connect(memory / "nobody")', "passages"),
+    ],
+)
+def test_a_fault_in_the_checker_itself_is_loud(
+    sound: str, broken: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness = shutil.copytree(ROOT / "atom_torture", tmp_path / "atom_torture")
+    (tmp_path / "atom_backfill").symlink_to(ROOT / "src" / "atom_backfill")
+    checker = harness / "checker.py"
+    assert checker.read_text().count(sound) == 1
+    checker.write_text(checker.read_text().replace(sound, broken))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BrokenHarnessError, match=words):
+        run_campaign(0, 1, jobs=1, product=tmp_path)
 
 
 def test_the_checker_shares_no_code_with_the_product() -> None:
