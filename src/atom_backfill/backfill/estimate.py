@@ -15,6 +15,7 @@ from typing import Any
 
 from atom_backfill.backfill.plan import WINDOW_MESSAGES, chosen, gaps, on_seconds, unknown_names
 from atom_backfill.errors import NotFoundError
+from atom_backfill.llm.prices import price_of
 from atom_backfill.mail.message import FolderId
 from atom_backfill.sources.ports import Folder, MailSource, Place, Window
 
@@ -36,12 +37,6 @@ MAILS_A_CALL = 4
 """One to three threads are packed into a call."""
 TOKENS_A_MAIL, TOKENS_A_CALL, ANSWER_A_CALL = 220, 700, 350
 """New text of a mail; instructions and participants; entities and facts with their quotes."""
-USD_A_MILLION: dict[str, tuple[float, float]] = {
-    "gpt-4o-mini": (0.15, 0.60),
-    "gpt-4.1-mini": (0.40, 1.60),
-    "gpt-4.1-nano": (0.10, 0.40),
-}
-"""List prices of input and output tokens, as published in 2025; a model that is not here has no price in the quote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +132,8 @@ def _model_quote(messages: int, model: str) -> dict[str, Any]:
     sent = math.ceil(messages * SENT_SHARE)
     calls = math.ceil(sent / MAILS_A_CALL)
     given, answered = sent * TOKENS_A_MAIL + calls * TOKENS_A_CALL, calls * ANSWER_A_CALL
-    price = USD_A_MILLION.get(model)
-    usd = None if price is None else round((given * price[0] + answered * price[1]) / 1_000_000, 6)
+    price = price_of(model, {})
+    usd = None if price is None else float(price.of(given, answered))
     return {"calls": calls, "input_tokens": given, "output_tokens": answered, "usd": usd, "model": model}
 
 
