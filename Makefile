@@ -9,7 +9,7 @@ JOBS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-long test-sdk test-s3 check docs bench torture lock clean
+.PHONY: help install demo test test-long test-sdk test-s3 check docs bench torture torture-small lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ bench: install  ## run the benchmarks and write bench/report/
 torture: install  ## break the product in every way that is known: SCHEDULES=10000 BRUNS=200 FROM=0 RULES=1000
 	$(BIN)/python -m atom_torture --schedules $(or $(SCHEDULES),10000) --processes $(or $(BRUNS),200) --from $(or $(FROM),0) --jobs $(JOBS) --plants
 	ATOM_RULES_EXAMPLES=$(or $(RULES),1000) $(BIN)/python -m pytest tests/integration/jobs/test_engine_rules.py
+
+torture-small: install  ## of all that, what every change has to stand: minutes
+	$(BIN)/python -m atom_torture --schedules 300 --processes 5 --jobs $(JOBS)
 
 lock:  ## compile requirements/*.in into hashed lock files (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements/runtime.in -o requirements/runtime.txt
