@@ -45,6 +45,7 @@ from atom_torture.clock import Time
 from atom_torture.embedder import WordEmbedder
 from atom_torture.life import CURRENT, Life
 from atom_torture.schedule import Schedule
+from atom_torture.shards import to_its_end
 from atom_torture.source import TortureSource
 from atom_torture.truth import Mail, mailbox
 from atom_torture.wrapped import TorturedDatabase, TorturedPassages, TorturedStore
@@ -259,12 +260,12 @@ async def an_arena(home: Path) -> AsyncIterator[Arena]:
     """Start a server of its own below `home`, and leave nothing of it."""
     # Time that is lost to durability proves nothing here: no schedule of this tier ends the server.
     server = EmbeddedPostgres(home, durable=False)
-    await asyncio.to_thread(server.start)
     try:
+        await to_its_end(server.start)
         async with AsyncExitStack() as stack:
             yield await _open(server, home, stack)
     finally:
-        await asyncio.to_thread(server.destroy)
+        await to_its_end(server.destroy)
 
 
 async def _open(server: EmbeddedPostgres, home: Path, stack: AsyncExitStack) -> Arena:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parent.parent
 _END = None
@@ -54,7 +54,7 @@ def run_campaign(
 ) -> Outcome:
     """Run the schedules of `count` seeds from `first` on. `product`: a folder with another copy of the product."""
     outcome = Outcome()
-    jobs = min(jobs, count)
+    jobs = max(1, min(jobs, count))
     shards = [[str(first + n), str(len(range(n, count, jobs))), str(jobs)] for n in range(jobs)]
     with running([["-m", "atom_torture.shard", *shard] for shard in shards], product) as lines:
         for line in lines:
@@ -62,7 +62,8 @@ def run_campaign(
             if told:
                 told(outcome)
             if until_caught and outcome.failed:
-                break
+                return outcome
+    refuse_fewer(outcome.schedules, count)
     return outcome
 
 
@@ -72,7 +73,14 @@ def replay(schedule: str) -> Outcome:
     with running([["-m", "atom_torture.shard", "--schedule", schedule]], None) as lines:
         for line in lines:
             _add(outcome, json.loads(line))
+    refuse_fewer(outcome.schedules, 1)
     return outcome
+
+
+def refuse_fewer(told: int, count: int) -> None:
+    """Raise BrokenHarnessError where processes have ended well and have not told of every schedule."""
+    if told != count:
+        raise BrokenHarnessError(f"{told} of {count} schedules were told of")
 
 
 def _add(outcome: Outcome, told: dict[str, Any]) -> None:
@@ -88,27 +96,32 @@ def running(commands: list[list[str]], product: Path | None = None) -> Iterator[
     """Run Python processes and give their lines as they come; whoever leaves early ends them."""
     path = os.pathsep.join(map(str, (product or ROOT / "src", ROOT)))
     lines: queue.Queue[str | None] = queue.Queue()
-    processes = [
-        subprocess.Popen(
-            [sys.executable, *command],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": path},
-        )
-        for command in commands
-    ]
-    readers = [threading.Thread(target=_read, args=(process, lines), daemon=True) for process in processes]
-    for reader in readers:
-        reader.start()
-    try:
-        yield _until_all_ended(processes, lines)
-    finally:
-        # Interrupted, not killed: each has a server of its own to end.
+    processes: list[subprocess.Popen[str]] = []
+    with ExitStack() as stack:
+        # Files, since nobody reads what is said there before the end: a pipe that is full would halt the process.
+        said = [stack.enter_context(TemporaryFile("w+", errors="replace")) for _ in commands]
+        stack.callback(_interrupt, processes)
+        for command, err in zip(commands, said, strict=True):
+            processes.append(
+                subprocess.Popen(
+                    [sys.executable, *command],
+                    stdout=subprocess.PIPE,
+                    stderr=err,
+                    text=True,
+                    env=os.environ | {"PYTHONPATH": path},
+                )
+            )
         for process in processes:
-            process.send_signal(signal.SIGINT)
-        for process in processes:
-            process.wait()
+            threading.Thread(target=_read, args=(process, lines), daemon=True).start()
+        yield _until_all_ended(processes, said, lines)
+
+
+def _interrupt(processes: Sequence[subprocess.Popen[str]]) -> None:
+    """End processes; they are told to, not killed, since each has a server of its own to end."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.wait()
 
 
 def _read(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:
@@ -118,7 +131,9 @@ def _read(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> Non
     lines.put(_END)
 
 
-def _until_all_ended(processes: list[subprocess.Popen[str]], lines: queue.Queue[str | None]) -> Iterator[str]:
+def _until_all_ended(
+    processes: Sequence[subprocess.Popen[str]], said: Sequence[IO[str]], lines: queue.Queue[str | None]
+) -> Iterator[str]:
     ended = 0
     while ended < len(processes):
         line = lines.get()
@@ -126,8 +141,7 @@ def _until_all_ended(processes: list[subprocess.Popen[str]], lines: queue.Queue[
             ended += 1
         else:
             yield line
-    for process in processes:
-        assert process.stderr is not None
-        said = process.stderr.read()
+    for process, err in zip(processes, said, strict=True):
         if process.wait():
-            raise BrokenHarnessError(said.strip()[-2000:])
+            err.seek(0)
+            raise BrokenHarnessError(err.read().strip()[-2000:])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from atom_torture.campaign import running
+from atom_torture.campaign import refuse_fewer, running
 from atom_torture.processes.bounds import exceeded_together
 
 SHARD = ("-m", "atom_torture.processes.shard")
@@ -50,28 +50,24 @@ def run_processes(
     jobs: int = 1,
     product: Path | None = None,
     told: Callable[[Runs], None] | None = None,
-    until_caught: bool = False,
 ) -> Runs:
     """Do the runs of `count` seeds from `first` on. `product`: a folder with another copy of the product."""
     jobs = max(1, min(jobs, count))
     shards = [[*SHARD, str(first + n), str(len(range(n, count, jobs))), str(jobs)] for n in range(jobs)]
-    return _gathered(shards, product, told, until_caught=until_caught)
+    return _gathered(shards, count, product, told)
 
 
 def replay_processes(schedule: str, *, product: Path | None = None) -> Runs:
     """Do one run, given as JSON."""
-    return _gathered([[*SHARD, "--schedule", schedule]], product, None, until_caught=False)
+    return _gathered([[*SHARD, "--schedule", schedule]], 1, product, None)
 
 
-def _gathered(
-    commands: list[list[str]], product: Path | None, told: Callable[[Runs], None] | None, *, until_caught: bool
-) -> Runs:
+def _gathered(commands: list[list[str]], count: int, product: Path | None, told: Callable[[Runs], None] | None) -> Runs:
     runs = Runs()
     with running(commands, product) as lines:
         for line in lines:
             runs.add(json.loads(line))
             if told:
                 told(runs)
-            if until_caught and runs.failed:
-                break
+    refuse_fewer(runs.runs, count)
     return runs

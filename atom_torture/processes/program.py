@@ -33,7 +33,12 @@ class Program:
         cls, arguments: Sequence[str], environment: Mapping[str, str], *, out: Path | None = None, err: Path
     ) -> Program:
         """Start it in a session of its own, by which whoever it leaves behind is found; its streams go to files."""
-        return cls(await asyncio.to_thread(_fork, arguments, environment, out, err))
+        forking = asyncio.ensure_future(asyncio.to_thread(_fork, arguments, environment, out, err))
+        try:
+            return cls(await asyncio.shield(forking))
+        except asyncio.CancelledError:
+            (await forking).kill()  # nobody would know of it
+            raise
 
     @property
     def pid(self) -> int:

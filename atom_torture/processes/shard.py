@@ -6,30 +6,17 @@ it tortures that.
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from atom_torture.processes.schedule import Schedule, from_seed, parse
+from atom_torture.shards import named, run_shard
 
 
 def main(arguments: list[str]) -> int:
     """Run them."""
-    # A process that is started in the background ignores it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    if arguments[0] == "--schedule":
-        schedules: Iterable[Schedule] = [parse(arguments[1])]
-    else:
-        first, count, step = map(int, arguments)
-        schedules = (from_seed(seed) for seed in range(first, first + count * step, step))
-    with tempfile.TemporaryDirectory(prefix="atom-torture-") as folder:
-        # The embedded server runs as another account when this is root.
-        Path(folder).chmod(0o755)
-        asyncio.run(_run(schedules, Path(folder)))
-    return 0
+    return run_shard(arguments, from_seed, parse, _run)
 
 
 async def _run(schedules: Iterable[Schedule], folder: Path) -> None:
@@ -41,7 +28,9 @@ async def _run(schedules: Iterable[Schedule], folder: Path) -> None:
     template = Template(folder, Path(str(atom_backfill.__file__)).parent.parent)
     await template.make()
     for schedule in schedules:
-        print((await run_schedule(template, schedule)).as_line(), flush=True)
+        with named(schedule.as_line()):
+            result = await run_schedule(template, schedule)
+        print(result.as_line(), flush=True)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from atom_torture.processes.program import Program
 from atom_torture.processes.proxy import Proxy, Stream
 from atom_torture.processes.schedule import Schedule, from_seed
 from atom_torture.processes.vectors import KEY, MODEL, vector_server
+from atom_torture.shards import to_its_end
 from atom_torture.truth import Mail
 
 LAG_S = 0.03
@@ -79,8 +80,8 @@ class World:
 
     async def restart_server(self) -> None:
         """Stop the server as its operator does, and start it again."""
-        await asyncio.to_thread(partial(self.server.stop, even_if_used=True))
-        await asyncio.to_thread(self.server.start)
+        await to_its_end(partial(self.server.stop, even_if_used=True))
+        await to_its_end(self.server.start)
 
     async def crash_server(self) -> None:
         """Kill the server with all its children, and start it again."""
@@ -89,7 +90,7 @@ class World:
         postmaster = int((folder / "postmaster.pid").read_text().split()[0])
         # The children first: they would go by themselves, and some in order.
         kill_all([*children_of(postmaster), postmaster])
-        await asyncio.to_thread(self.server.start)
+        await to_its_end(self.server.start)
 
 
 class Template:
@@ -106,8 +107,8 @@ class Template:
         secret = self.folder / "secret.txt"
         secret.write_text("right\n")
         server = EmbeddedPostgres(self.folder / "home")
-        await asyncio.to_thread(server.start)
         try:
+            await to_its_end(server.start)
             with _simulator(self.folder / "data", self.environment) as port:
                 graph = {"ATOM_GRAPH_BASE_URL": _http(port, "/v1.0"), "ATOM_LOGIN_BASE_URL": _http(port)}
                 world = World(schedule, self.folder, server, "", {}, {**self.environment, **graph}, ())
@@ -119,20 +120,20 @@ class Template:
             async with await psycopg.AsyncConnection.connect(server.superuser_url(), autocommit=True) as admin:
                 await admin.execute(files("atom_torture").joinpath("watch.sql").read_text().encode())
         finally:
-            await asyncio.to_thread(partial(server.stop, even_if_used=True))
-            await asyncio.to_thread(server.close)
+            await to_its_end(partial(server.stop, even_if_used=True))
+            await to_its_end(server.close)
 
 
 @asynccontextmanager
 async def a_world(template: Template, schedule: Schedule) -> AsyncIterator[World]:
     """Set everything up for a run, and leave nothing of it."""
     mails = mails_of(schedule)
-    base = await asyncio.to_thread(_lay_out, template, mails)
+    base = await to_its_end(partial(_lay_out, template, mails))
     server = EmbeddedPostgres(base / "home")
     environment = {**template.environment, "ATOM_HOME": str(base / "home")}
     try:
         with vector_server() as vectors, _simulator(base / "data", environment) as graph:
-            await asyncio.to_thread(server.start)
+            await to_its_end(server.start)
             url = urlsplit(server.owner_url())
             where = parse_qs(url.query)
             # The same after each start.
@@ -152,8 +153,8 @@ async def a_world(template: Template, schedule: Schedule) -> AsyncIterator[World
                 proxies = {"database": database, "mailbox": mailbox, "vectors": embeddings}
                 yield World(schedule, base, server, server.superuser_url(), proxies, environment, mails)
     finally:
-        await asyncio.to_thread(partial(server.stop, even_if_used=True))
-        await asyncio.to_thread(server.close)
+        await to_its_end(partial(server.stop, even_if_used=True))
+        await to_its_end(server.close)
         shutil.rmtree(base, ignore_errors=True)
 
 

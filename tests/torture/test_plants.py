@@ -9,17 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from atom_torture.campaign import ROOT, BrokenHarnessError, Outcome, run_campaign
+from atom_torture.campaign import ROOT, BrokenHarnessError, Outcome, run_campaign, running
 from atom_torture.plants import PLANTS, Plant, WitheredError, planted
+from atom_torture.tested_plants import PLANTS as TESTED_PLANTS
+from atom_torture.tested_plants import Tested, caught_by_its_test, failure_of
+
+IDENTITY = "tests/unit/test_identity.py"
+ALL = (*PLANTS, *(each.plant for each in TESTED_PLANTS))
 
 
 def test_there_are_enough_and_each_breaks_something_else() -> None:
     assert len(PLANTS) >= 20
-    patches = {(plant.file, plant.query, plant.old, plant.new) for plant in PLANTS}
-    assert len({plant.name for plant in PLANTS}) == len(patches) == len(PLANTS)
+    patches = {(plant.file, plant.query, plant.old, plant.new) for plant in ALL}
+    assert len({plant.name for plant in ALL}) == len(patches) == len(ALL)
 
 
-@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
+@pytest.mark.parametrize("plant", ALL, ids=lambda plant: plant.name)
 def test_a_planted_product_still_is_python(plant: Plant) -> None:
     text = (ROOT / "src" / "atom_backfill" / plant.file).read_text()
     grown = plant.grown_in(text)
@@ -45,6 +50,28 @@ def test_a_bug_is_caught_and_the_sound_product_is_not_blamed() -> None:
     assert blamed.failed
     assert "is in the record and not in the memory" in blamed.failed[0][1][0]
     assert run_campaign(0, 2, jobs=1).failed == []
+
+
+@pytest.mark.parametrize("each", TESTED_PLANTS, ids=lambda each: each.plant.name)
+def test_the_test_that_must_catch_a_bug_is_there(each: Tested) -> None:
+    file, name = each.test.partition("[")[0].split("::")
+    assert f"def {name}(" in (ROOT / file).read_text()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("takes_the_place", "caught"), [("message", True), ("failed", False)])
+def test_a_bug_that_its_test_does_not_see_is_not_caught(takes_the_place: str, caught: bool) -> None:
+    """Failures that have their messages' ids, and failures that merely have others than before."""
+    bug = Plant("another id", "identity.py", '_derived("failure",', f'_derived("{takes_the_place}",')
+    told = caught_by_its_test(Tested(bug, f"{IDENTITY}::test_the_same_source_id_in_two_accounts_is_two_messages"))
+    assert (told.after is not None) is caught
+    assert told.by.startswith(IDENTITY) is caught
+
+
+@pytest.mark.parametrize("test", [f"{IDENTITY}::test_that_is_not_there", IDENTITY])
+def test_a_test_that_cannot_be_run_is_a_broken_harness_and_no_success(test: str) -> None:
+    with pytest.raises(BrokenHarnessError, match="came to no end of its own"):
+        failure_of(test)
 
 
 def test_a_process_that_ends_early_is_a_broken_harness_and_no_success(tmp_path: Path) -> None:
@@ -94,3 +121,37 @@ def test_who_leaves_early_leaves_no_server_behind(tmp_path: Path, monkeypatch: p
     with pytest.raises(KeyboardInterrupt):
         run_campaign(0, 50, jobs=1, told=leave)
     assert list(tmp_path.glob("atom-torture-*")) == []
+
+
+def test_a_process_that_ends_well_before_its_schedules_do_is_a_broken_harness(tmp_path: Path) -> None:
+    (tmp_path / "atom_backfill").mkdir()
+    (tmp_path / "atom_backfill" / "__init__.py").write_text("raise SystemExit(0)")
+    with pytest.raises(BrokenHarnessError, match="0 of 2 schedules were told of"):
+        run_campaign(0, 2, jobs=1, product=tmp_path)
+
+
+def test_a_process_may_say_more_than_a_pipe_holds_before_it_ends(tmp_path: Path) -> None:
+    (tmp_path / "atom_backfill").mkdir()
+    (tmp_path / "atom_backfill" / "__init__.py").write_text(
+        "import sys; sys.stderr.write('x' * 1_000_000); raise SystemExit('and no product here')"
+    )
+    with pytest.raises(BrokenHarnessError, match="and no product here"):
+        run_campaign(0, 2, jobs=1, product=tmp_path)
+
+
+def test_told_to_end_while_its_server_comes_up_a_process_leaves_no_server_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with running([["-m", "atom_torture.shard", "0", "1", "1"]]):
+        while not any(tmp_path.glob("atom-torture-*/*")):
+            pass
+    assert list(tmp_path.iterdir()) == []
+    assert not [each for each in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path) in _read(each)]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
