@@ -20,6 +20,8 @@ from atom_torture.processes import schedule as schedules_of_processes
 from atom_torture.processes.campaign import Runs, replay_processes, run_processes
 from atom_torture.report import Report
 from atom_torture.schedule import ScheduleError, from_seed, parse
+from atom_torture.tested_plants import PLANTS as TESTED_PLANTS
+from atom_torture.tested_plants import caught_by_its_test
 
 PATIENCE = 150
 """Schedules within which every planted bug must be caught."""
@@ -61,6 +63,7 @@ def _run(asked: argparse.Namespace) -> int:
         runs = run_processes(asked.first, asked.processes, jobs=asked.jobs, told=_tell_runs)
     caught = [_plant(each, asked) for each in PLANTS if _is_asked(each, asked)]
     caught += [_plant_in_processes(each) for each in processes.PLANTS if _is_asked(each.plant, asked)]
+    caught += [_told(caught_by_its_test(each)) for each in TESTED_PLANTS if _is_asked(each.plant, asked)]
     report = Report(asked.first, outcome, caught, seconds, runs)
     report.write(asked.report)
     for option, failed in (("replay", outcome.failed), ("replay-processes", runs.failed)):
@@ -92,7 +95,10 @@ def _plant_in_processes(each: processes.Planted) -> Caught:
 
 
 def _caught(plant: Plant, after: int, failed: list[tuple[str, list[str]]]) -> Caught:
-    caught = Caught(plant.name, after if failed else None, failed[0][1][0] if failed else "")
+    return _told(Caught(plant.name, after if failed else None, failed[0][1][0] if failed else ""))
+
+
+def _told(caught: Caught) -> Caught:
     print(f"{caught.after or 'NOT CAUGHT'}\t{caught.name}\t{caught.by}", file=sys.stderr)
     return caught
 

@@ -180,4 +180,4 @@ def _plants(plants: Sequence[dict[str, Any]]) -> str:
         f"<td>{each['caught_after'] or 'not caught'}</td><td>{escape(each['by'])}</td></tr>"
         for each in plants
     )
-    return f"<table><tr><th>bug</th><th>caught after schedules</th><th>by</th></tr>{rows}</table>"
+    return f"<table><tr><th>bug</th><th>caught after schedules, runs or tests</th><th>by</th></tr>{rows}</table>"

@@ -12,7 +12,7 @@ import pytest
 from atom_torture.campaign import ROOT, BrokenHarnessError, Outcome, run_campaign, running
 from atom_torture.plants import PLANTS, Plant, WitheredError, planted
 from atom_torture.tested_plants import PLANTS as TESTED_PLANTS
-from atom_torture.tested_plants import Tested, caught_by_its_test, failure_of
+from atom_torture.tested_plants import Attested, caught_by_its_test, failure_of
 
 IDENTITY = "tests/unit/test_identity.py"
 ALL = (*PLANTS, *(each.plant for each in TESTED_PLANTS))
@@ -53,7 +53,7 @@ def test_a_bug_is_caught_and_the_sound_product_is_not_blamed() -> None:
 
 
 @pytest.mark.parametrize("each", TESTED_PLANTS, ids=lambda each: each.plant.name)
-def test_the_test_that_must_catch_a_bug_is_there(each: Tested) -> None:
+def test_the_test_that_must_catch_a_bug_is_there(each: Attested) -> None:
     file, name = each.test.partition("[")[0].split("::")
     assert f"def {name}(" in (ROOT / file).read_text()
 
@@ -63,7 +63,7 @@ def test_the_test_that_must_catch_a_bug_is_there(each: Tested) -> None:
 def test_a_bug_that_its_test_does_not_see_is_not_caught(takes_the_place: str, caught: bool) -> None:
     """Failures that have their messages' ids, and failures that merely have others than before."""
     bug = Plant("another id", "identity.py", '_derived("failure",', f'_derived("{takes_the_place}",')
-    told = caught_by_its_test(Tested(bug, f"{IDENTITY}::test_the_same_source_id_in_two_accounts_is_two_messages"))
+    told = caught_by_its_test(Attested(bug, f"{IDENTITY}::test_the_same_source_id_in_two_accounts_is_two_messages"))
     assert (told.after is not None) is caught
     assert told.by.startswith(IDENTITY) is caught
 

@@ -114,6 +114,26 @@ async def test_a_duty_that_is_lost_is_stopped(world: World) -> None:
         assert await asyncio.wait_for(stopped.wait(), 5)
 
 
+async def test_of_two_workers_one_does_what_is_due(world: World) -> None:
+    """Also when the other looks again: it waits for the duty's lease to lapse, or its end."""
+    clock, doing = FakeClock(), list[str]()
+
+    def endless(worker: str) -> Duty:
+        async def do() -> None:
+            doing.append(worker)
+            await asyncio.Event().wait()
+
+        return Duty("reaper", 1, do)
+
+    async with at_work(world, clock, endless("w-1"), worker="w-1"):
+        await clock.until_sleeping(1)
+        async with at_work(world, clock, endless("w-2"), worker="w-2"):
+            await clock.until_sleeping(2)
+            await clock.advance(LOOK_EVERY_S)
+            await clock.until_sleeping(2)
+    assert doing == ["w-1"]
+
+
 async def test_the_reaper_tells_of_what_it_rescues(world: World) -> None:
     lease = await world.lease()
     world.lapse(lease)
