@@ -45,8 +45,8 @@ class Standing(Protocol):
         """Return the rebuild that has been begun and not ended, whose process may have died, or a new one so named."""
         ...
 
-    async def abandon(self, name: str) -> None:
-        """Give up a rebuild."""
+    async def abandon(self, name: str, drop: Callable[[], Awaitable[None]]) -> None:
+        """Give up a rebuild and `drop` what it has made, before anybody begins another; nothing if it is over."""
         ...
 
     async def refuse_superseded(self, name: str) -> None:
@@ -146,8 +146,7 @@ async def _begin(tools: Tools) -> tuple[Building, PassageStore]:
             else:
                 if store.made == begun.name:
                     return begun, store
-        await tools.standing.abandon(begun.name)
-        await tools.drop_beside()
+        await tools.standing.abandon(begun.name, tools.drop_beside)
 
 
 @dataclass(slots=True)
@@ -173,6 +172,7 @@ class _Build:
             await tools.reached("rebuild_swapping")
             await tools.replace(still)
             await tools.reached("rebuild_replaced")
+            await still()  # by now, what lies beside may be another's
             await tools.drop_beside()
 
     async def all(self) -> None:

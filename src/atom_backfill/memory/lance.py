@@ -126,6 +126,7 @@ async def replace(
     with translated():
         schema = await asyncio.to_thread(pylance.schema_at, source)
         if not await asyncio.to_thread(pylance.is_readable, target):
+            await still()  # by now, another may have made it readable
             await _drop(folder)
             await _make(folder, made_by(schema, embedder_of(schema)), creation)
         files = await _while_allowed(asyncio.to_thread(pylance.copy, source, target), still)

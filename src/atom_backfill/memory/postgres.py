@@ -80,11 +80,15 @@ class PostgresMemories:
         assert found is not None
         return found
 
-    async def abandon(self, name: str) -> None:
-        """Give up a rebuild."""
+    async def abandon(self, name: str, drop: Callable[[], Awaitable[None]]) -> None:
+        """Give up a rebuild, and with `drop` delete what it has made; nothing of one that is given up or done already.
+
+        Until that is deleted nobody begins another: what lies there then is that one's.
+        """
         async with self._database.transaction(Work(self._tenant)) as tx:
             await tx.fetch_one(SQL["hold_memory"], self._keys)
-            await tx.execute(SQL["abandon_building"], self._keys | {"name": name})
+            if await tx.execute(SQL["abandon_building"], self._keys | {"name": name}):
+                await drop()
 
     async def refuse_superseded(self, name: str) -> None:
         """Raise RefusedError `rebuild_superseded` where somebody else has finished or given up a rebuild.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from atom_backfill.custody import rebuild as rebuilding
 from atom_backfill.errors import RefusedError
 from atom_backfill.mail.clean import CLEANER
+from atom_backfill.memory.lance import LancePassages
 from atom_backfill.memory.lance import replace as replace_rows
 from atom_backfill.memory.rows import naming
 from copies import Copy, Original, an_original
@@ -359,3 +360,54 @@ async def test_of_two_rebuilds_at_once_one_says_that_the_other_was_quicker(keepi
     assert [each.code for each in refused] == ["rebuild_superseded"]
     assert (await keeping.verified()).verified
     assert folders(office) == {"passages.lance"}
+
+
+@dataclass
+class Slow(Keeping):
+    """Opens what lies beside the memory when told to; `joined` once it has done so twice, and goes on when told to."""
+
+    come: asyncio.Event = field(default_factory=asyncio.Event)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    joined: asyncio.Event = field(default_factory=asyncio.Event)
+    on: asyncio.Event = field(default_factory=asyncio.Event)
+    opened: int = 0
+
+    async def open(self, beside: str = "") -> LancePassages:
+        if beside:
+            self.come.set()
+            await asyncio.wait_for(self.go.wait(), 60)
+        found = await super().open(beside)
+        self.opened += bool(beside)
+        if self.opened == 2:
+            self.joined.set()
+            await asyncio.wait_for(self.on.wait(), 60)
+        return found
+
+
+async def test_what_another_rebuild_has_begun_is_not_dropped_for_what_lay_there_before(
+    keeping: Keeping, office: Office
+) -> None:
+    """Both find a dead rebuild of another embedder; one is at work already when the other comes to drop it."""
+
+    async def dies(name: str) -> None:
+        if name == "rebuild_built":
+            raise DiedError
+
+    with pytest.raises(DiedError):
+        await Keeping(office, HashEmbedder(dim=48)).rebuild(dies)
+    slow = Slow(office, HashEmbedder())
+    second = asyncio.create_task(slow.rebuild())
+    await asyncio.wait_for(slow.come.wait(), 60)
+    written = []
+
+    async def reached(name: str) -> None:
+        written.append(name)
+        if written.count("rebuild_written") == 2 and not slow.go.is_set():
+            slow.go.set()
+            await asyncio.wait_for(slow.joined.wait(), 60)
+        if name == "rebuild_swapped":
+            slow.on.set()
+
+    done = await asyncio.gather(keeping.rebuild(reached), second, return_exceptions=True)
+    assert [each.code for each in done if isinstance(each, RefusedError)] == ["rebuild_superseded"]
+    assert (await keeping.verified()).verified
