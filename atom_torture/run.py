@@ -25,7 +25,7 @@ HANGS_S = 60.0
 
 @dataclass(slots=True)
 class Result:
-    """What came of a schedule. `recovered`: seconds from each death to the next progress."""
+    """What came of a schedule. `recovered`: seconds from each death to the next commit of anybody, where one came."""
 
     schedule: Schedule
     violations: list[str] = field(default_factory=list)
@@ -60,6 +60,7 @@ class _Driver:
         self._working: list[Beating | None] = [None] * box.schedule.workers
         self._revive_at = [0.0] * box.schedule.workers
         self._lives = 0
+        self._dying: list[float] = []
         self._died_at: list[float] = []
         self._progress = (0, 0)
         self._calm_turns = 0
@@ -117,7 +118,7 @@ class _Driver:
             elif beating.life.dead or beating.task.done():
                 self._note_end(beating)
                 await self._bury(beating)
-                self._died_at.append(now)
+                self._dying.append(beating.life.fired[-1][2] if beating.life.dead else now)
                 self._working[number] = None
                 self._revive_at[number] = now + REVIVE_S
             elif now - beating.beat_at >= BEAT_S and now >= beating.life.muted_until:
@@ -181,6 +182,9 @@ class _Driver:
             self.result.recovered += [now - died for died in self._died_at]
             self._died_at.clear()
         self._progress = progress
+        # What was seen in the turn of a death may have come before it.
+        self._died_at += self._dying
+        self._dying.clear()
 
 
 def _is_busy(beating: Beating | None) -> bool:
