@@ -171,8 +171,12 @@ def _of_memory(messages: list[Row], passages: list[Row], mails: dict[str, Mail])
         mail = mails.get(message["source_id"])
         if not rows:
             found.append(f"{message['source_id']} is in the record and not in the memory")
-        elif mail and any(not set(row["text"].split()) <= set(mail.body.split()) for row in rows):
-            found.append(f"{message['source_id']} has a passage of other words")
+        elif mail:
+            words = {word for row in rows for word in row["text"].split()}
+            if words - set(mail.body.split()):
+                found.append(f"{message['source_id']} has a passage of other words")
+            if set(mail.body.split()) - words:
+                found.append(f"{message['source_id']} lacks a passage")
         if len({row["seq"] for row in rows}) != len(rows):
             found.append(f"{message['source_id']} has a passage twice")
     return found

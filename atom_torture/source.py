@@ -54,7 +54,7 @@ class TortureSource:
         """Read a page of whole messages, unless the schedule has something else for this call."""
         self._asked += 1
         kind = self._calls.get(self._asked, "")
-        if kind:
+        if kind in ("unavailable", "throttled", "slow", "empty"):
             self.fired[kind] += 1
         if kind == "unavailable":
             raise RetryLaterError("torture", "The mailbox does not answer.")
@@ -73,7 +73,10 @@ class TortureSource:
             more,
             tuple(_unreadable(mail) for mail in here if mail.poison == "unreadable"),
         )
-        return self._spoilt(page, folder, kind)
+        spoilt = self._spoilt(page, folder, kind)
+        if spoilt != page:  # a last page has no link to lose
+            self.fired[kind] += 1
+        return spoilt
 
     async def places(self, folder: FolderId, window: Window, *, size: int, link: Link | None = None) -> PlacePage:
         """Read a page of ids."""

@@ -121,6 +121,7 @@ async def the_memory_is_read_row_by_row(arena: Arena, box: Mailbox) -> None:
         "has a passage twice": lambda: added(id="x"),
         "is in the record and not in the memory": lambda: table.delete("seq = 0"),
         "has a passage of other words": lambda: table.update(values={"text": "Something else."}),
+        "lacks a passage": lambda: table.update(values={"text": "confirm by noon."}),
     }
     for words, change in changes.items():
         change()
