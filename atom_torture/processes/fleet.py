@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ class Fleet:
     wanted: int
     workers: list[Worker] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=count)
 
     @property
     def running(self) -> list[Worker]:
@@ -80,7 +82,7 @@ class Fleet:
 
     async def employ(self) -> Worker:
         """Start a worker."""
-        path = self.folder / f"worker-{len(self.workers)}.log"
+        path = self.folder / f"worker-{next(self._numbers)}.log"
         arguments = ("worker", "--concurrency", str(self.concurrency))
         process = await Program.start(arguments, self.environment, err=path)
         self.workers.append(Worker(process, path))
@@ -134,7 +136,7 @@ def faults_of_log(worker: Worker, private: frozenset[str]) -> list[str]:
         if worker.starved:
             continue  # without memory, libraries end the process with words of their own
         document = _document(line)
-        if document is None and not begun:
+        if document is None and not begun and not line.startswith("Traceback"):
             continue  # the sentence with which a command ends that cannot begin
         if document is None:
             found.append(f"a log has a line that is none: {line[:80]}")

@@ -36,8 +36,9 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The latest job and its chunks at one moment."""
+    """The latest job and its chunks at one moment. `at`: when the look at them began."""
 
+    at: float
     status: str
     records: int
     chunks: dict[Any, Chunk]
@@ -81,6 +82,11 @@ class Observer:
             return False
         return True
 
+    async def look_anew(self, within: float) -> Seen | None:
+        """Wait for a look that begins from now on; None where it does not come within so many seconds."""
+        now = asyncio.get_running_loop().time()
+        return self.seen if await self.until(lambda seen: seen.at >= now, within) else None
+
     async def change(self, statement: str, *values: Any) -> None:
         """Change something behind the product's back."""
         async with await self._connect() as connection:
@@ -89,7 +95,7 @@ class Observer:
     async def watch(self) -> None:
         """Look for ever; a server that is away is asked again."""
         while True:
-            with suppress(psycopg.Error):
+            with suppress(psycopg.OperationalError, psycopg.InterfaceError):
                 async with await self._connect() as connection:
                     await self._look_on(connection)
             self.seen = None
@@ -125,19 +131,22 @@ async def observing(url: str, healthy: Callable[[], set[int]]) -> AsyncIterator[
     task = asyncio.create_task(observer.watch())
     try:
         yield observer
+        if task.done():
+            task.result()
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
 async def _look(connection: psycopg.AsyncConnection[Any]) -> Seen | None:
+    at = asyncio.get_running_loop().time()
     async with connection.cursor(row_factory=dict_row) as cursor:
         job = await (await cursor.execute(_JOB)).fetchone()
         if job is None:
             return None
         rows = await (await cursor.execute(_CHUNKS, [job["id"]])).fetchall()
     chunks = {row.pop("id"): row for row in rows}
-    return Seen(job["status"], job["records"], {key: Chunk(**row) for key, row in chunks.items()})
+    return Seen(at, job["status"], job["records"], {key: Chunk(**row) for key, row in chunks.items()})
 
 
 def _is_of(chunk: Chunk, pid: int) -> bool:

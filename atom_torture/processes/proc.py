@@ -32,19 +32,20 @@ def kill_all(pids: Collection[int]) -> None:
 
 def allow_memory(pid: int, more: int | None) -> None:
     """Let a process have so many bytes of addresses more than it has; None: any number, as before."""
-    with suppress(OSError):
-        if more is None:
-            limit = resource.RLIM_INFINITY
-        else:
-            limit = int((_PROC / str(pid) / "statm").read_text().split()[0]) * resource.getpagesize() + more
-        resource.prlimit(pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+    with suppress(ProcessLookupError, FileNotFoundError):
+        has = int((_PROC / str(pid) / "statm").read_text().split()[0]) * resource.getpagesize()
+        _limit(pid, resource.RLIMIT_AS, None if more is None else has + more)
 
 
 def allow_files(pid: int, size: int | None) -> None:
     """Let a process write files of at most so many bytes; None: any number."""
-    limit = resource.RLIM_INFINITY if size is None else size
-    with suppress(OSError):
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    with suppress(ProcessLookupError):
+        _limit(pid, resource.RLIMIT_FSIZE, size)
+
+
+def _limit(pid: int, what: int, limit: int | None) -> None:
+    _, most = resource.prlimit(pid, what)
+    resource.prlimit(pid, what, (most if limit is None else limit, most))
 
 
 def _pids() -> list[int]:

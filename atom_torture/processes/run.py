@@ -11,7 +11,6 @@ from typing import Any
 import psycopg
 
 from atom_torture.checker import Watcher, at_rest
-from atom_torture.processes.bounds import exceeded
 from atom_torture.processes.disk import Disk
 from atom_torture.processes.fleet import Fleet, faults_of_log
 from atom_torture.processes.mailbox import ADDRESS
@@ -77,10 +76,7 @@ async def _come_to(striker: Striker, records: int) -> None:
 
 async def _end(striker: Striker) -> None:
     """Tell everybody to go, and see that nobody is left."""
-    seconds = await asyncio.gather(*(striker.fleet.dismiss(worker) for worker in striker.fleet.running))
-    starved = any(worker.starved for worker in striker.fleet.workers)
-    if not starved and (words := exceeded("drain", max(seconds, default=0.0))):
-        striker.result.violations.append(words)
+    await striker.dismiss_all()
     await striker.fleet.leave_nobody()
     for proxy in striker.world.proxies.values():
         proxy.heal()

@@ -86,6 +86,13 @@ class Striker:
         if struck:
             self.result.fired[f"{strike.where}/{strike.kind}"] += 1
 
+    async def dismiss_all(self) -> None:
+        """Tell everybody to go. Times are judged and not counted: who is idle says little of how long a drain takes."""
+        workers = self.fleet.running
+        for worker, seconds in zip(workers, await asyncio.gather(*map(self.fleet.dismiss, workers)), strict=True):
+            if not worker.starved and _is_judged() and (words := exceeded("drain", seconds)):
+                self.result.violations.append(words)
+
     async def _strike_worker(self, worker: Worker, kind: str, seconds: float) -> None:
         match kind:
             case "kill":
@@ -101,10 +108,13 @@ class Striker:
                 allow_memory(worker.pid, None)
 
     async def _kill(self, worker: Worker) -> None:
-        held, began = self._held(worker), _now()
+        began = _now()
         worker.ending = True
         worker.process.send(signal.SIGKILL)
         await worker.process.wait()
+        # What it had at its death: what it has committed shortly before is not another's progress.
+        seen = await self.observer.look_anew(RECOVER_S)
+        held = seen.held_by(worker.pid) if seen else {}
         await self._lapse(worker)
         if await self._expect(lambda seen: _moved(seen, held), RECOVER_S, began, "work of a killed worker lies idle"):
             hurried = self.world.schedule.hurried or not held
@@ -137,8 +147,8 @@ class Striker:
         began = _now()
         await (self.world.restart_server() if kind == "restart" else self.world.crash_server())
         back = _now()
-        await self.observer.until(lambda seen: True, RECOVER_S)
-        marks = self.observer.seen.marks if self.observer.seen else None
+        seen = await self.observer.look_anew(RECOVER_S)
+        marks = seen.marks if seen else None
         if await self._expect(
             lambda seen: seen.ended or seen.marks != marks, RECOVER_S, began, "nothing goes on after the server is back"
         ):
@@ -178,10 +188,10 @@ class Striker:
             done = await self.world.command(*command)
             if done.status == 0:
                 return True
-            if self.observer.seen and self.observer.seen.ended and command[0] != "start":
-                return False
             if "Traceback" in done.err:
                 self.result.violations.append(f"{command[0]} has ended with a traceback")
+                return False
+            if self.observer.seen and self.observer.seen.ended and command[0] != "start":
                 return False
             if self.stormy_at < began:
                 self.result.violations.append(_refusal(command[0], done))
@@ -220,10 +230,14 @@ class Striker:
         seconds = _now() - began if seconds is None else seconds
         if not only_if or (self.stormy_at >= began and name != "drain"):
             return
-        judged = os.getloadavg()[0] <= OVERLOAD * (os.cpu_count() or 1)
+        judged = _is_judged()
         (self.result.measured if judged else self.result.unjudged).setdefault(name, []).append(round(seconds, 2))
         if judged and (words := exceeded(name, seconds)):
             self.result.violations.append(words)
+
+
+def _is_judged() -> bool:
+    return os.getloadavg()[0] <= OVERLOAD * (os.cpu_count() or 1)
 
 
 def _moved(seen: Seen, held: Mapping[Any, Chunk]) -> bool:

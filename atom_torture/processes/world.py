@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
@@ -37,7 +37,7 @@ COMMAND_S = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a command ended."""
+    """How a command ended; one that hangs is killed."""
 
     status: int
     out: str
@@ -73,10 +73,11 @@ class World:
         out, err = (self.base / f"command-{self.commands}.{stream}" for stream in ("out", "err"))
         program = await Program.start(arguments, self.environment, out=out, err=err)
         try:
-            status = await asyncio.wait_for(program.wait(), COMMAND_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(program.wait(), COMMAND_S)
         finally:
             program.send(signal.SIGKILL)
-        return Done(status, out.read_text(), err.read_text())
+        return Done(await program.wait(), out.read_text(), err.read_text())
 
     async def restart_server(self) -> None:
         """Stop the server as its operator does, and start it again."""
