@@ -1,7 +1,7 @@
 """Planted bugs that no schedule can show, each with the test of the suite that must fail where it is planted.
 
-In one process there is one event loop, whose clock waits for everybody; its pages are never about one row in two
-processes; its mailbox is asked by whoever asked before. So these bugs are left to tests that are about them.
+A schedule has one process, which beats every heartbeat itself and stands still while anybody computes; its mailbox is
+asked without permits. And what comes of some bugs only a later job or another worker at the same moment would show.
 """
 
 from __future__ import annotations
