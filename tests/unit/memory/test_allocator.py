@@ -9,7 +9,7 @@ import pytest
 PROGRAM = """
 import re, threading
 from atom_backfill.memory.allocator import bound_allocator
-assert bound_allocator(1)
+assert bound_allocator()
 import ctypes
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
@@ -21,7 +21,7 @@ libc.malloc_stats()
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have no pools to limit")
-def test_threads_share_the_pools_allowed() -> None:
+def test_threads_share_one_pool() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=30)
     assert "Arena 0:" in done.stderr
     assert "Arena 1:" not in done.stderr
