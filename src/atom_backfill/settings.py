@@ -151,8 +151,13 @@ def _memory(text: str) -> str:
     return str(_optional_path(text) or "")
 
 
-def _optional(text: str) -> str | None:
-    return text or None
+def _model_key(text: str) -> str | None:
+    from atom_backfill.access.keys import checked_value  # it loads a client of HTTP
+
+    try:
+        return checked_value(text) if text else None
+    except UsageError:
+        raise ValueError("must be a key, without spaces or letters that no key has") from None
 
 
 def _master_key(text: str) -> str | None:
@@ -249,7 +254,7 @@ SETTINGS: tuple[Setting, ...] = (
         "ATOM_OPENAI_API_KEY",
         "Key for vectors with ATOM_EMBEDDER=openai; nothing else uses it.",
         "",
-        _optional,
+        _model_key,
         secret=True,
     ),
     Setting("ATOM_THREADS", "Cores that embedding may use; 0: all.", "0", _whole(0, 256)),

@@ -169,6 +169,14 @@ def test_a_master_key_that_is_none_is_refused_at_start_and_not_repeated(key: str
     assert load(ATOM_MASTER_KEY=f" {A_KEY}\n").master_key
 
 
+@pytest.mark.parametrize("key", ["sk-’hunter2", "sk-hunter2\nsk-other", "sk hunter2"])
+def test_a_model_key_that_no_header_can_hold_is_refused_at_start_and_not_repeated(key: str) -> None:
+    told = refusal(ATOM_OPENAI_API_KEY=key)
+    assert "ATOM_OPENAI_API_KEY: must be a key" in told
+    assert "hunter2" not in told
+    assert load(ATOM_OPENAI_API_KEY=" sk-hunter2\n").openai_api_key == "sk-hunter2"
+
+
 def test_what_was_left_to_the_product_is_shown_as_it_is() -> None:
     found = shown(ATOM_HOME="/srv/mail")
     assert (found["ATOM_HOME"].value, found["ATOM_MEMORY_URI"].value) == ("/srv/mail", "/srv/mail/memory")

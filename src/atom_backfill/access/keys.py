@@ -115,7 +115,10 @@ class Keys:
                 await self._store.note(key, status, key.form)
             raise
         await self._store.note(key, KeyStatus.WORKS, form)
-        return next(each for each in await self._store.list() if each.name == wanted)
+        tested = next((each for each in await self._store.list() if each.name == wanted), None)
+        if tested is None:  # erased while its model was asked
+            raise _unknown(wanted)
+        return tested
 
 
 def status_after(error: AtomError) -> KeyStatus | None:

@@ -129,3 +129,14 @@ async def test_what_cannot_be_a_name_is_refused(world: World, name: str) -> None
 async def test_what_cannot_be_a_model_is_refused(world: World, model: str) -> None:
     with pytest.raises(UsageError, match="model"):
         await (await keys_of(world)).set("OPENAI_API_KEY", VALUE, URL, model)
+
+
+async def test_a_key_that_is_erased_while_it_is_tested_is_said_to_be_gone(world: World) -> None:
+    async def erased(key: ModelKey, value: str) -> Form:
+        await keys.delete(key.name)
+        return Form.SCHEMA
+
+    keys = Keys(PostgresKeys(world.database, await world.tenant("lumen"), lambda: Vault([bytes(32)])), erased)
+    await keys.set("OPENAI_API_KEY", VALUE, URL, MODEL)
+    with pytest.raises(NotFoundError, match="OPENAI_API_KEY"):
+        await keys.test("OPENAI_API_KEY")
