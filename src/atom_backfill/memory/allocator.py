@@ -18,7 +18,7 @@ _M_ARENA_MAX = -8
 
 
 def bound_allocator() -> bool:
-    """Limit glibc to one pool and let Arrow use the system's allocator; before threads are started and Arrow is imported.
+    """Limit glibc to one pool and let Arrow use the system's allocator; before threads and the import of Arrow.
 
     Elsewhere than on Linux there are no pools to limit. Tells whether there were.
     """
