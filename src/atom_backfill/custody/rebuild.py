@@ -23,6 +23,7 @@ from atom_backfill.errors import NeedsOperatorError, NeedsOwnerError, RetryLater
 from atom_backfill.memory.embed import embed_rows
 from atom_backfill.memory.ports import Building, Embedder, PassageRow, PassageStore
 from atom_backfill.memory.rows import Naming
+from atom_backfill.memory.still import Still, while_allowed
 from atom_backfill.memory.upkeep import upkeep
 
 AT_ONCE = 100
@@ -32,10 +33,6 @@ CHANGED_A_PAGE = 50_000
 FEW = 200
 """Changed messages that are left to the swap, in which no page can count."""
 MOST_ROUNDS = 20
-
-
-Still = Callable[[], Awaitable[object]]
-"""Raises where the swap may not go on."""
 
 
 class Standing(Protocol):
@@ -208,8 +205,11 @@ class _Build:
         while page := await self.tools.record.changed(mark, after, CHANGED_A_PAGE):
             after, changed = page[-1].id, changed + len(page)
             for start in range(0, len(page), AT_ONCE):
-                await self._write([each.id for each in page[start : start + AT_ONCE]], tidy=still is None)
-                if still is not None:
+                ids = [each.id for each in page[start : start + AT_ONCE]]
+                if still is None:
+                    await self._write(ids)
+                else:  # to embed long mails, or by an endpoint that asks to wait, takes longer than may pass in silence
+                    await while_allowed(self._write(ids, tidy=False), still)
                     await still()
         return changed
 

@@ -12,7 +12,7 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from atom_backfill.memory.faults import is_conflict, translated
 from atom_backfill.memory.maker import embedder_of, is_alike, made_by, rebuild_of, refuse_mismatch
 from atom_backfill.memory.ports import Condition, Entry, Filter, Hit, Kept, PassageRow, Vectors
 from atom_backfill.memory.rows import PRINTED, WORDS
+from atom_backfill.memory.still import Still, while_allowed
 from atom_backfill.memory.where import list_of, one_of, where
 from atom_backfill.private import make_private
 
@@ -51,7 +52,6 @@ MAX_QUERY_CHARS = 2000
 ATTEMPTS = 32
 """Of a commit while other processes commit too, on top of LanceDB's own ten."""
 SCAN_ROWS = 1000
-STILL_EVERY_S = 5.0
 INDEX_CACHE_BYTES, METADATA_CACHE_BYTES = 8 * 2**20, 4 * 2**20
 """They count less than they take: with 32 MB the second grew by 46 MB within 60,000 rows, and nothing was faster."""
 
@@ -111,7 +111,7 @@ async def is_made(uri: str, tenant_id: UUID) -> bool:
 async def replace(
     uri: str,
     tenant_id: UUID,
-    still: Callable[[], Awaitable[object]],
+    still: Still,
     creation: AbstractAsyncContextManager[object] | None = None,
 ) -> None:
     """Put the rows of the dataset beside into the place of the tenant's memory's, in one commit.
@@ -128,7 +128,7 @@ async def replace(
             await still()  # by now, another may have made it readable
             await _drop(folder)
             await _make(folder, made_by(schema, embedder_of(schema)), creation)
-        files = await _while_allowed(asyncio.to_thread(pylance.copy, source, target), still)
+        files = await while_allowed(asyncio.to_thread(pylance.copy, source, target), still)
 
     async def overwrite() -> None:
         # In this order: what somebody writes once the caller may not go on is of a later version.
@@ -369,14 +369,6 @@ async def _drop(folder: str) -> None:
         await (await _connect(folder)).drop_table(TABLE, ignore_missing=True)
     else:
         await asyncio.to_thread(shutil.rmtree, f"{folder}/{TABLE}.lance", ignore_errors=True)
-
-
-async def _while_allowed(work: Coroutine[Any, Any, T], still: Callable[[], Awaitable[object]]) -> T:
-    """Await work, and ask now and then whether it may go on; what does not count yet may run out alone."""
-    working = asyncio.ensure_future(work)
-    while not (await asyncio.wait({working}, timeout=STILL_EVERY_S))[0]:
-        await still()
-    return working.result()
 
 
 async def _committed(write: Callable[[], Awaitable[T]]) -> T:

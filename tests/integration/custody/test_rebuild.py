@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -13,9 +14,12 @@ import pytest
 from atom_backfill.custody import rebuild as rebuilding
 from atom_backfill.errors import RefusedError
 from atom_backfill.mail.clean import CLEANER
+from atom_backfill.memory import still
 from atom_backfill.memory.lance import LancePassages
 from atom_backfill.memory.lance import replace as replace_rows
-from atom_backfill.memory.rows import naming
+from atom_backfill.memory.ports import Vectors
+from atom_backfill.memory.postgres import PostgresMemories
+from atom_backfill.memory.rows import Naming, naming
 from copies import Copy, Original, an_original
 from databases import TestServer
 from fakes.embedder import HashEmbedder
@@ -410,4 +414,56 @@ async def test_what_another_rebuild_has_begun_is_not_dropped_for_what_lay_there_
 
     done = await asyncio.gather(keeping.rebuild(reached), second, return_exceptions=True)
     assert [each.code for each in done if isinstance(each, RefusedError)] == ["rebuild_superseded"]
+    assert (await keeping.verified()).verified
+
+
+class Waiting(HashEmbedder):
+    """Answers, from the swap on, only when the swap's transaction has been heard of since."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.swapping = False
+        self.asked = asyncio.Event()
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        if self.swapping:
+            await asyncio.wait_for(self.asked.wait(), 30)
+        return await super().embed(texts)
+
+
+class Heard(PostgresMemories):
+    """Notes when the swap's transaction is kept alive."""
+
+    def __init__(self, keeping: Keeping, asked: asyncio.Event) -> None:
+        super().__init__(keeping.office.database, keeping.office.tenant)
+        self._asked = asked
+
+    @asynccontextmanager
+    async def swapping(self, name: str, naming: Naming) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+        async with super().swapping(name, naming) as stay:
+
+            async def heard() -> int:
+                self._asked.set()
+                return await stay()
+
+            yield heard
+
+
+async def test_a_swap_is_kept_alive_while_it_waits_for_vectors(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL ends a transaction in which nothing happens for 15 s."""
+    monkeypatch.setattr(still, "STILL_EVERY_S", 0.05)
+    embedder = Waiting()
+
+    class Followed(Keeping):
+        standing = property(lambda self: Heard(self, embedder.asked))
+
+    keeping = Followed(office, embedder)
+    keeping.follow()
+
+    async def reached(name: str) -> None:
+        if name == "rebuild_made_up":
+            await read(office, first=600)
+            embedder.swapping = True
+
+    await keeping.rebuild(reached)
     assert (await keeping.verified()).verified

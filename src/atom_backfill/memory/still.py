@@ -1,0 +1,20 @@
+"""Long work within a transaction that ends when nothing happens in it, as a swap's does (memory/postgres.py)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Still = Callable[[], Awaitable[object]]
+"""Raises where the swap may not go on."""
+STILL_EVERY_S = 5.0
+
+
+async def while_allowed(work: Coroutine[Any, Any, T], still: Still) -> T:
+    """Await work, and ask now and then whether it may go on; what does not count yet may run out alone."""
+    working = asyncio.ensure_future(work)
+    while not (await asyncio.wait({working}, timeout=STILL_EVERY_S))[0]:
+        await still()
+    return working.result()
