@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import IO
 
-LIBRARIES = ["atom_backfill.app.core", "atom_backfill.app.work", "onnxruntime", "tokenizers", "rich.live"]
-"""They start no thread that does not survive a fork."""
+from atom_torture.processes import program
+
+LIBRARIES = [*program.LIBRARIES, "onnxruntime", "tokenizers"]
+"""The program does not miss the threads that they start."""
 
 
 class Forked:
@@ -38,7 +39,9 @@ class Forked:
             # A connection is how multiprocessing hands an open file on.
             streams = [Connection(os.dup((each or nowhere).fileno())) for each in (stdin, stdout, stderr)]
         self._process = context.Process(
-            target=_become_the_program, args=([*arguments], dict(environment), streams, new_session)
+            target=program.become,
+            args=([*arguments], dict(environment), streams),
+            kwargs={"new_session": new_session},
         )
         self._process.start()
         for stream in streams:
@@ -67,22 +70,3 @@ class Forked:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
-
-
-def _become_the_program(
-    arguments: list[str], environment: dict[str, str], streams: Sequence[Connection], new_session: bool
-) -> None:
-    if new_session:
-        os.setsid()
-    for number, stream in enumerate(streams):
-        os.dup2(stream.fileno(), number)
-        stream.close()
-    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
-    os.environ.clear()
-    os.environ.update(environment)
-    sys.argv[1:] = arguments
-
-    from atom_backfill.__main__ import run
-
-    sys.exit(run())

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-_LIBRARIES = ["atom_torture.processes.libraries"]
+LIBRARIES = ["atom_torture.processes.libraries"]
 
 
 class Program:
@@ -69,27 +69,33 @@ class Program:
 
 def _fork(arguments: Sequence[str], environment: Mapping[str, str], out: Path | None, err: Path) -> Any:
     context = get_context("forkserver")
-    context.set_forkserver_preload(_LIBRARIES)
+    context.set_forkserver_preload(LIBRARIES)
     with Path(os.devnull).open("rb") as nowhere, (out or Path(os.devnull)).open("wb") as said, err.open("wb") as told:
         # A connection is how multiprocessing hands an open file on.
         streams = [Connection(os.dup(each.fileno())) for each in (nowhere, said, told)]
     # A daemon ends with this process, also where it was being started when that was told to end.
-    process = context.Process(target=_become, args=([*arguments], dict(environment), streams), daemon=True)
+    process = context.Process(target=become, args=([*arguments], dict(environment), streams), daemon=True)
     process.start()
     for stream in streams:
         stream.close()
     return process
 
 
-def _become(arguments: list[str], environment: dict[str, str], streams: Sequence[Connection]) -> None:
-    os.setsid()
+def become(
+    arguments: list[str], environment: Mapping[str, str], streams: Sequence[Connection], *, new_session: bool = True
+) -> None:
+    """Be the program from here on. `streams`: its stdin, stdout and stderr."""
+    from atom_torture.processes.libraries import SAID
+
+    if new_session:
+        os.setsid()
     for number, stream in enumerate(streams):
         os.dup2(stream.fileno(), number)
         stream.close()
     sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update({**SAID, **environment})
     sys.argv[1:] = arguments
 
     from atom_backfill.__main__ import run
