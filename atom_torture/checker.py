@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from hashlib import blake2b
+from math import hypot
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -159,6 +161,8 @@ def _of_memory(messages: list[Row], passages: list[Row], mails: dict[str, Mail])
     known = {str(row["id"]): row for row in messages}
     shown: dict[str, list[Row]] = {}
     for row in passages:
+        if not _has_its_vector(row):
+            found.append(f"a passage of {row['message_id']} has another's vector")
         message = known.get(row["message_id"])
         if message is None:
             # The memory is written before the database refuses the message; a sweep takes such rows away.
@@ -182,9 +186,16 @@ def _of_memory(messages: list[Row], passages: list[Row], mails: dict[str, Mail])
     return found
 
 
+def _has_its_vector(row: Row) -> bool:
+    """Tell whether a row's vector follows from its words as the harness's embedders make it: a hash, of length 1."""
+    words = f"{row['subject']}\n{row['text']}".strip().encode()
+    numbers = [each + 1.0 for each in blake2b(words, digest_size=len(row["vector"])).digest()]
+    return all(abs(have - want / hypot(*numbers)) < 1e-4 for have, want in zip(row["vector"], numbers, strict=True))
+
+
 def _passages(memory: Path, tenant: UUID) -> list[Row]:
     table = lancedb.connect(memory / str(tenant)).open_table("passages")
-    columns = ["id", "message_id", "subject", "generation", "seq", "text"]
+    columns = ["id", "message_id", "subject", "generation", "seq", "text", "vector"]
     rows: list[Row] = table.search().select(columns).limit(None).to_list()
     return rows
 

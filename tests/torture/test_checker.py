@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -115,12 +115,13 @@ async def the_memory_is_read_row_by_row(arena: Arena, box: Mailbox) -> None:
     def added(**changed: Any) -> None:
         table.add([{**row.to_pylist()[0], **changed}])
 
-    changes = {
+    changes: dict[str, Callable[[], object]] = {
         "rows have one id": added,
         "is of a message that the record does not know": lambda: added(id="x", message_id="y", subject="Order"),
         "has a passage twice": lambda: added(id="x"),
         "is in the record and not in the memory": lambda: table.delete("seq = 0"),
         "has a passage of other words": lambda: table.update(values={"text": "Something else."}),
+        "has another's vector": lambda: table.update(where="seq = 0", values={"vector": [1.0, *[0.0] * 7]}),
         "lacks a passage": lambda: table.update(values={"text": "confirm by noon."}),
     }
     for words, change in changes.items():
