@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--from", type=_whole, default=0, dest="first", metavar="SEED", help="the first seed")
     parser.add_argument("--jobs", type=_whole, default=2, metavar="N", help="processes at once (default: 2)")
     parser.add_argument("--plants", action="store_true", help="also plant each known bug and see it caught")
-    parser.add_argument("--plant", metavar="WORDS", help="only plant the bugs whose name has these words")
+    parser.add_argument("--plant", type=_words, metavar="WORDS", help="only plant the bugs whose name has these words")
     parser.add_argument("--replay", metavar="SCHEDULE", help="run one schedule: a seed, or its JSON")
     parser.add_argument("--replay-processes", metavar="SCHEDULE", help="do one run with real processes, the same way")
     parser.add_argument("--report", type=Path, default=Path("atom_torture/report"), metavar="FOLDER")
@@ -130,6 +130,13 @@ def _tell(outcome: Outcome) -> None:
     if sys.stderr.isatty() or outcome.schedules % 50 == 0:
         end = "\r" if sys.stderr.isatty() else "\n"
         print(f"{outcome.schedules} schedules, {len(outcome.failed)} failed", end=end, file=sys.stderr, flush=True)
+
+
+def _words(text: str) -> str:
+    plants = [*PLANTS, *(each.plant for each in (*processes.PLANTS, *TESTED_PLANTS))]
+    if not any(text in plant.name for plant in plants):
+        raise argparse.ArgumentTypeError(f"no planted bug has {text!r} in its name")
+    return text
 
 
 def _whole(text: str) -> int:
