@@ -76,6 +76,7 @@ def assert_nothing_is_left(scratch: Path, home: Path | None = None) -> None:
     assert not home or processes_of(home) == []
 
 
+@pytest.mark.long
 def test_the_demo_as_a_document(scratch: Path) -> None:
     done = subprocess.run(
         [*PROGRAM, "demo", "--mails", "60", "--json"], stdout=subprocess.PIPE, env=environment(TMPDIR=str(scratch)),

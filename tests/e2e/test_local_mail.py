@@ -216,6 +216,7 @@ def test_the_same_path_keeps_its_address_unless_another_is_given(home: Home) -> 
     assert (again["account_id"], again["address"]) == (home.account, ADDRESS)
 
 
+@pytest.mark.long
 def test_another_file_under_the_same_address_goes_to_the_same_account(home: Home, tmp_path: Path) -> None:
     old, new, tenant = tmp_path / "old", tmp_path / "new", ("--tenant", "movers")
     write_mail(old)

@@ -101,6 +101,7 @@ def made_by(table: lancedb.table.Table) -> bytes:
     return found
 
 
+@pytest.mark.long
 async def test_a_rebuild_killed_between_any_two_steps_leaves_a_whole_memory_in_use(
     mortals: Mortals, rebuilders: Popen[str]
 ) -> None:

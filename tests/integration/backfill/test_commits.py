@@ -337,6 +337,7 @@ async def test_two_pages_that_fail_at_the_same_items_count_each_once(world: Worl
     assert world.job_row(one.job_id)["messages_done"] == 30
 
 
+@pytest.mark.long
 async def test_pages_of_four_mailboxes_with_the_same_people_never_deadlock(world: World) -> None:
     """Thirty rounds of commits that meet the same nodes and edges, over two pools; some change what others count, and
     some have a poisoned row, for which its page is tried message by message.

@@ -168,6 +168,7 @@ def dying(world: World, kind: str) -> Callable[[str], Awaitable[None]]:
     return dies
 
 
+@pytest.mark.long
 async def test_a_window_that_dies_after_every_page_is_still_read_page_by_page(office: Office, world: World) -> None:
     source = wayward(office)
 
@@ -181,6 +182,7 @@ async def test_a_window_that_dies_after_every_page_is_still_read_page_by_page(of
     assert_whole(office, world)
 
 
+@pytest.mark.long
 async def test_a_check_that_dies_after_every_page_of_new_mail_loses_nothing(office: Office, world: World) -> None:
     """Its pages list 36 ids and are fetched in batches of 7; the position must not pass what is still missing.
 

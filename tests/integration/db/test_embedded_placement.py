@@ -144,6 +144,7 @@ def test_a_data_folder_that_is_not_provably_ours_is_refused(roots_home: Path, pr
 
 
 @root_only
+@pytest.mark.long
 def test_an_account_that_cannot_read_the_package_gets_a_copy(
     open_folder: Path, hidden_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

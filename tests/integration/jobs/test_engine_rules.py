@@ -377,6 +377,7 @@ def engine(fresh_database: FreshDatabase) -> Iterator[Engine]:
         yield engine
 
 
+@pytest.mark.long
 def test_the_engine_does_what_a_model_of_it_does(engine: Engine) -> None:
     class EngineRules(Rules):
         pass
