@@ -64,7 +64,7 @@ def parse_prices(text: str) -> dict[str, Price]:
     """
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also numbers and nesting that are too much for Python
         raise UsageError("bad_prices", f"The price table is not TOML: {error}.") from None
     return {model: Price(_amount(model, row, "input"), _amount(model, row, "output")) for model, row in table.items()}
 

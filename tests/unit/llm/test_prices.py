@@ -44,6 +44,8 @@ def test_the_users_own_table_goes_before_the_list() -> None:
     ("text", "words"),
     [
         ("[", "not TOML"),
+        (f"[local]\ninput = {'9' * 5000}\noutput = 1", "not TOML"),
+        (f"local = {'[' * 50_000}", "not TOML"),
         ("local = 1", "no input of 'local'"),
         ("[local]\ninput = 1", "no output of 'local'"),
         ('[local]\ninput = "1"\noutput = 1', "no input of 'local'"),
