@@ -14,12 +14,13 @@ import time
 from pathlib import Path
 
 from atom_torture.campaign import BrokenHarnessError, Caught, Outcome, replay, run_campaign
+from atom_torture.documents import ScheduleError
 from atom_torture.plants import PLANTS, Plant, WitheredError, planted
 from atom_torture.processes import plants as processes
 from atom_torture.processes import schedule as schedules_of_processes
 from atom_torture.processes.campaign import Runs, replay_processes, run_processes
 from atom_torture.report import Report
-from atom_torture.schedule import ScheduleError, from_seed, parse
+from atom_torture.schedule import from_seed, parse
 from atom_torture.tested_plants import PLANTS as TESTED_PLANTS
 from atom_torture.tested_plants import caught_by_its_test
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from atom_torture.documents import ScheduleError, checked, list_of, one_of, read_document, whole
 
 LIVES = ("crash", "stop", "lose", "slow", "skew")
 """What can happen to a worker between two steps: it dies; it is stopped and goes on when its leases have lapsed; its
@@ -35,10 +37,6 @@ HIDING = {"lost_next", "empty"}
 MOVES = ("pause", "cancel", "again")
 """What a person does meanwhile, and undoes a minute later: a cancelled job is started anew, `again` to read everything
 that is there already once more."""
-
-
-class ScheduleError(ValueError):
-    """The schedule is not one; the message is a sentence for the person who wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,57 +114,35 @@ def _event(rng: random.Random, workers: int) -> Event:
 
 def parse(text: str) -> Schedule:
     """Check a schedule written as JSON. Raises ScheduleError with the first thing that is wrong."""
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise ScheduleError(f"a schedule is one JSON object; this is no JSON ({error})") from None
-    if not isinstance(document, dict):
-        raise ScheduleError('a schedule is one JSON object like {"seed": 1, "mails": 20, …}')
-    unknown = document.keys() - Schedule.__dataclass_fields__.keys()
-    if unknown:
-        raise ScheduleError(f"a schedule has no {min(unknown)!r}")
-    numbers = {name: _whole(document, name) for name in ("seed", "mails", "folders", "page", "workers", "concurrency")}
+    document = read_document(text, Schedule)
+    sizes = {name: whole(document, name, 1) for name in ("mails", "folders", "page", "workers", "concurrency")}
     schedule = Schedule(
-        **numbers,
-        events=tuple(_parsed_event(each, numbers["workers"]) for each in _list(document, "events")),
-        calls=tuple(Call(_whole(each, "nth"), _one_of(each, "kind", CALLS)) for each in _list(document, "calls")),
-        poison=tuple(_poison(each) for each in _list(document, "poison")),
-        moves=tuple(Move(_whole(each, "after"), _one_of(each, "kind", MOVES)) for each in _list(document, "moves")),
+        seed=whole(document, "seed", 0),
+        **sizes,
+        events=tuple(_event_of(each, sizes["workers"]) for each in list_of(document, "events")),
+        calls=tuple(map(_call_of, list_of(document, "calls"))),
+        poison=tuple(one_of(kind, "poison", POISONS) for kind in list_of(document, "poison")),
+        moves=tuple(map(_move_of, list_of(document, "moves"))),
     )
     if len(schedule.poison) > schedule.mails:
         raise ScheduleError("there are more poisons than mails")
     return schedule
 
 
-def _parsed_event(document: Any, workers: int) -> Event:
-    point = _one_of(document, "point", tuple(POINTS))
-    worker = _whole(document, "worker", least=0)
+def _event_of(told: Any, workers: int) -> Event:
+    document = checked(told, Event, "an event")
+    point = one_of(document.get("point"), "point", tuple(POINTS))
+    worker = whole(document, "worker", 0)
     if worker >= workers:
         raise ScheduleError(f"an event is of worker {worker}, but the workers are 0 to {workers - 1}")
-    return Event(worker, point, _whole(document, "nth"), _one_of(document, "kind", POINTS[point]))
+    return Event(worker, point, whole(document, "nth", 1), one_of(document.get("kind"), "kind", POINTS[point]))
 
 
-def _poison(kind: Any) -> str:
-    return _one_of({"poison": kind}, "poison", POISONS)
+def _call_of(told: Any) -> Call:
+    document = checked(told, Call, "a call")
+    return Call(whole(document, "nth", 1), one_of(document.get("kind"), "kind", CALLS))
 
 
-def _list(document: Mapping[str, Any], name: str) -> Sequence[Any]:
-    value = document.get(name, [])
-    if not isinstance(value, list):
-        raise ScheduleError(f"{name!r} is a list")
-    return value
-
-
-def _whole(document: Any, name: str, *, least: int = 1) -> int:
-    value = document.get(name) if isinstance(document, dict) else None
-    least = 0 if name == "seed" else least
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 2**63:
-        raise ScheduleError(f"{name!r} is a whole number from {least}, not {json.dumps(value)[:40]}")
-    return value
-
-
-def _one_of(document: Any, name: str, known: Sequence[str]) -> str:
-    value = document.get(name) if isinstance(document, dict) else None
-    if value not in known:
-        raise ScheduleError(f"{name!r} is one of {', '.join(known)}, not {json.dumps(value)[:40]}")
-    return str(value)
+def _move_of(told: Any) -> Move:
+    document = checked(told, Move, "a move")
+    return Move(whole(document, "after", 1), one_of(document.get("kind"), "kind", MOVES))

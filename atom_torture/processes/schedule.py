@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from atom_torture.schedule import POISONS, ScheduleError
+from atom_torture.documents import ScheduleError, checked, list_of, number, one_of, read_document, whole
+from atom_torture.schedule import POISONS
 
 WIRES = ("latency", "reset", "half_open", "cut", "black_hole")
 """What a connection meets; see proxy.py."""
@@ -105,65 +106,28 @@ def _strike(rng: random.Random, after: int) -> Strike:
 
 def parse(text: str) -> Schedule:
     """Check a run written as JSON. Raises ScheduleError with the first thing that is wrong."""
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise ScheduleError(f"a schedule is one JSON object; this is no JSON ({error})") from None
-    _refuse_unknown(document, Schedule, "a schedule")
-    numbers = {name: int(_number(document, name, *limits)) for name, limits in _LIMITS.items()}
+    document = read_document(text, Schedule)
     hurried = document.get("hurried", True)
     if not isinstance(hurried, bool):
         raise ScheduleError("'hurried' is true or false")
     schedule = Schedule(
-        **numbers,
+        **{name: whole(document, name, *limits) for name, limits in _LIMITS.items()},
         hurried=hurried,
-        strikes=tuple(map(_parsed, _list(document, "strikes"))),
-        poison=tuple(_one_of({"poison": kind}, "poison", KINDS) for kind in _list(document, "poison")),
+        strikes=tuple(map(_strike_of, list_of(document, "strikes"))),
+        poison=tuple(one_of(kind, "poison", KINDS) for kind in list_of(document, "poison")),
     )
     if len(schedule.poison) > schedule.mails:
         raise ScheduleError("there are more poisons than mails")
     return schedule
 
 
-def _parsed(document: Any) -> Strike:
-    _refuse_unknown(document, Strike, "a strike")
-    where = _one_of(document, "where", tuple(STRIKES))
-    kind = _one_of(document, "kind", STRIKES[where])
+def _strike_of(told: Any) -> Strike:
+    document = {"seconds": 0.0, "size": 0, **checked(told, Strike, "a strike")}
+    where = one_of(document.get("where"), "where", tuple(STRIKES))
     return Strike(
-        int(_number(document, "after", 0, 2**31)),
+        whole(document, "after", 0, 2**31),
         where,
-        kind,
-        _number({"seconds": 0.0} | document, "seconds", 0, 600, whole=False),
-        int(_number({"size": 0} | document, "size", 0, 2**31)),
+        one_of(document.get("kind"), "kind", STRIKES[where]),
+        number(document, "seconds", 0, 600),
+        whole(document, "size", 0, 2**31),
     )
-
-
-def _refuse_unknown(document: Any, form: type, what: str) -> None:
-    if not isinstance(document, dict):
-        raise ScheduleError(f"{what} is one JSON object")
-    unknown = document.keys() - form.__dataclass_fields__.keys()  # type: ignore[attr-defined]
-    if unknown:
-        raise ScheduleError(f"{what} has no {min(unknown)!r}")
-
-
-def _list(document: Mapping[str, Any], name: str) -> list[Any]:
-    value = document.get(name, [])
-    if not isinstance(value, list):
-        raise ScheduleError(f"{name!r} is a list")
-    return value
-
-
-def _number(document: Mapping[str, Any], name: str, least: float, most: float, *, whole: bool = True) -> float:
-    value = document.get(name)
-    right = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if not right or not least <= value <= most:  # type: ignore[operator]
-        kind = "a whole number" if whole else "a number"
-        raise ScheduleError(f"{name!r} is {kind} from {least} to {most}, not {json.dumps(value)[:40]}")
-    return value  # type: ignore[return-value]
-
-
-def _one_of(document: Mapping[str, Any], name: str, known: tuple[str, ...]) -> str:
-    value = document.get(name)
-    if value not in known:
-        raise ScheduleError(f"{name!r} is one of {', '.join(known)}, not {json.dumps(value)[:40]}")
-    return str(value)

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from atom_torture.campaign import Outcome
+from atom_torture.documents import ScheduleError
 from atom_torture.processes.bounds import exceeded, exceeded_together, quantile
 from atom_torture.processes.campaign import Runs
 from atom_torture.processes.mailbox import mails_of
 from atom_torture.processes.schedule import STRIKES, from_seed, parse
 from atom_torture.report import Report
-from atom_torture.schedule import ScheduleError
 
 SOUND: dict[str, Any] = json.loads(from_seed(7).as_line())
 STRIKE = {"after": 3, "where": "worker", "kind": "kill"}

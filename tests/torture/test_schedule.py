@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from atom_torture.schedule import POINTS, ScheduleError, from_seed, parse
+from atom_torture.documents import ScheduleError
+from atom_torture.schedule import POINTS, from_seed, parse
 
 SOUND: dict[str, Any] = json.loads(from_seed(7).as_line())
 
@@ -32,7 +33,8 @@ def test_a_schedule_is_read_back_as_it_was_written(seed: int) -> None:
         ({"events": [{"worker": 0, "point": "read", "nth": 1, "kind": "40001"}]}, "'kind' is one of crash, stop"),
         ({"events": [{"worker": 0, "point": "read", "kind": "crash"}]}, "'nth' is a whole number from 1, not null"),
         ({"calls": [{"nth": 1, "kind": "nap"}]}, "'kind' is one of unavailable, throttled"),
-        ({"calls": ["twice"]}, "'nth' is a whole number"),
+        ({"calls": ["twice"]}, "a call is one JSON object"),
+        ({"calls": [{"nth": 1, "kind": "twice", "often": 2}]}, "a call has no 'often'"),
         ({"poison": ["arsenic"]}, "'poison' is one of unreadable, malformed, refused"),
         ({"mails": 1, "poison": ["refused", "refused"]}, "there are more poisons than mails"),
         ({"moves": [{"after": 1, "kind": "sell"}]}, "'kind' is one of pause, cancel, again"),
