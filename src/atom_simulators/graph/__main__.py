@@ -7,14 +7,13 @@ import argparse
 import asyncio
 import gc
 import json
-import signal
 import sys
 import tempfile
 import time
 import uuid
 from pathlib import Path
-from typing import NoReturn
 
+from ..command import Parser, serve_until_told
 from ..scenario import ScenarioError, Script, read_script
 from .data import DataError, read_mailboxes
 from .faults import GRAMMAR
@@ -45,26 +44,15 @@ def main(arguments: list[str] | None = None) -> int:
     gc.freeze()
     gc.enable()
     try:
-        asyncio.run(_run(service, asked.host, asked.port))
+        asyncio.run(serve_until_told(serving(service, asked.host, asked.port)))
     except OSError as error:
         sys.stderr.write(f"simulate graph: cannot listen on {asked.host}:{asked.port} ({error.strerror})\n")
         return 1
     return 0
 
 
-async def _run(service: Service, host: str, port: int) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
-    async with serving(service, host, port) as url:
-        sys.stdout.write(json.dumps({"url": url}) + "\n")
-        sys.stdout.flush()
-        await stop.wait()
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="simulate graph",
         description="A strict stand-in for Microsoft Graph mail and its sign-in.",
     )
@@ -86,13 +74,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--device-interval", type=int, default=5, metavar="N", help="polling interval of a device code")
     add("--user", default="", metavar="NAME", help="mailbox that signs in where nobody says so (default: the first)")
     return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in a sentence; argparse's own would print all options before it."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def _settings(asked: argparse.Namespace, quirks: Quirks) -> Settings:

@@ -5,16 +5,15 @@ Prints one JSON line `{"url": …}` to stdout once it takes calls; everything el
 
 import argparse
 import asyncio
-import json
-import signal
 import sys
 import time
 import uuid
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO
 
+from ..command import Parser, serve_until_told
 from ..facts import FactsError, Stated, read_facts
 from ..sample import everything
 from ..scenario import ScenarioError, Script, read_script
@@ -43,22 +42,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with asked.log.open("a", encoding="utf-8") if asked.log else nullcontext() as log:
             service = _service(asked, script, drawing, known, log)
-            asyncio.run(_run(service, asked.host, asked.port))
+            asyncio.run(serve_until_told(serving(service, asked.host, asked.port)))
     except OSError as error:
         sys.stderr.write(f"simulate llm: {asked.log or f'{asked.host}:{asked.port}'}: {error.strerror}\n")
         return 1
     return 0
-
-
-async def _run(service: Service, host: str, port: int) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
-    async with serving(service, host, port) as url:
-        sys.stdout.write(json.dumps({"url": url}) + "\n")
-        sys.stdout.flush()
-        await stop.wait()
 
 
 def _service(
@@ -91,7 +79,7 @@ def _facts(asked: argparse.Namespace) -> tuple[Drawing | None, tuple[Stated, ...
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="simulate llm", description="A strict stand-in for an OpenAI-compatible model server.")
+    parser = Parser(prog="simulate llm", description="A strict stand-in for an OpenAI-compatible model server.")
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=_between(int, 0, 65535), default=0, metavar="P", help="port to listen on (default: a free one)")
@@ -115,13 +103,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--key", action="append", default=[], metavar="K", help="a key that counts (default: all but `wrong`)")
     add("--model", action="append", default=[], type=_model, metavar="NAME[=IN/OUT]", help="another model, $ a million")
     return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in a sentence; argparse's own would print all options before it."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def _between(kind: type[int] | type[float], least: float, greatest: float) -> Callable[[str], float]:
