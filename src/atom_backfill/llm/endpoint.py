@@ -61,7 +61,10 @@ class Endpoint:
         said = _error(answer, self.host)
         if answer.status in (401, 403):
             return KeyNeededError("key_rejected", f"{self.host} refuses the key: {self._fix}.")
-        if answer.status == 429 and "insufficient_quota" in (said.get("code"), said.get("type")):
+        # 402 is said by servers that sell the models of others.
+        if answer.status == 402 or (
+            answer.status == 429 and "insufficient_quota" in (said.get("code"), said.get("type"))
+        ):
             return NeedsOwnerError("quota_used_up", f"The account behind the key has no credit left at {self.host}.")
         if answer.status == 404:
             return NeedsOwnerError("no_such_model", f"{self.host} knows no {model}: check the base URL and the model.")

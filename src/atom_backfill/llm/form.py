@@ -75,9 +75,10 @@ def _keeps_to(form: Form, reply: Reply) -> bool:
     if form is Form.TEXT:
         return True
     try:
-        return isinstance(json.loads(reply.text), dict)
+        said = json.loads(reply.text)
     except (ValueError, RecursionError):
         return False
+    return isinstance(said, dict) and (form is Form.JSON or said.keys() == _SCHEMA["properties"].keys())
 
 
 def _without_patterns(schema: Any) -> Any:
@@ -86,11 +87,12 @@ def _without_patterns(schema: Any) -> Any:
     return [_without_patterns(each) for each in schema] if isinstance(schema, list) else schema
 
 
-_PLAIN = 'Answer with this JSON, and with nothing else: {"ready":"yes"}'
-_QUESTION = [{"role": "user", "content": _PLAIN}]
-_SCHEMA = {
+_ASKED = "How much is two and two? Answer in JSON."
+_QUESTION = [{"role": "user", "content": _ASKED}]
+_SCHEMA: dict[str, Any] = {
     "type": "object",
-    "properties": {"ready": {"type": "string", "pattern": "^(yes|no)$"}},
-    "required": ["ready"],
+    # A name that nobody chooses who is not held to it.
+    "properties": {"number_in_words": {"type": "string", "pattern": "^[a-z]+$"}},
+    "required": ["number_in_words"],
     "additionalProperties": False,
 }

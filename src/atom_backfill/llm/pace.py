@@ -15,6 +15,7 @@ MINUTE = timedelta(minutes=1)
 FIRST_REQUESTS, FIRST_TOKENS = 60.0, 60_000.0
 """A minute, of a key of which nothing is known: no burst that a small account would be refused for."""
 LEAST_REQUESTS, LEAST_TOKENS = 1.0, 2_000.0
+"""A minute, whatever a server says: with less a call would wait for hours."""
 MOST_A_MINUTE = 10_000_000.0
 BURST_S = 4.0
 """So many seconds' worth may be used at once. A server's own buckets hold a minute's worth, but they are the key's, and
@@ -86,7 +87,8 @@ def after_answer(pace: Pace, now: datetime, headers: Mapping[str, str]) -> Pace:
     filled = _filled(pace, now)
     requests, tokens = (_number(headers, f"x-ratelimit-limit-{unit}") for unit in ("requests", "tokens"))
     if requests or tokens:
-        known = replace(filled, requests=requests or filled.requests, tokens=tokens or filled.tokens, told=True)
+        a_minute = max(LEAST_REQUESTS, requests or filled.requests), max(LEAST_TOKENS, tokens or filled.tokens)
+        known = replace(filled, requests=a_minute[0], tokens=a_minute[1], told=True)
         return _filled(known, now)
     if filled.told or now - filled.raised_at < MINUTE:
         return filled

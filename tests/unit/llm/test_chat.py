@@ -140,6 +140,7 @@ async def test_what_the_server_does_not_count_is_unknown(usage: object) -> None:
         (403, b"", KeyNeededError, "key_rejected"),
         (404, refused("no such model", code="model_not_found"), NeedsOwnerError, "no_such_model"),
         (429, refused("quota", code="insufficient_quota"), NeedsOwnerError, "quota_used_up"),
+        (402, b"", NeedsOwnerError, "quota_used_up"),
         (429, b"slow down", RetryLaterError, "model_throttled"),
         (500, b"<html>", RetryLaterError, "model_unavailable"),
         (503, b"", RetryLaterError, "model_unavailable"),

@@ -13,13 +13,13 @@ from atom_backfill.llm.form import Form, find_form, response_format
 from atom_backfill.llm.reply import Finish, Reply
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "string", "pattern": "^x$"}}}}
-READY = Reply('{"ready":"yes"}', Finish.WHOLE, 10, 5)
+HELD = Reply('{"number_in_words":"four"}', Finish.WHOLE, 10, 5)
 
 
 class Server:
     """Refuses some forms, and gives one answer in all others."""
 
-    def __init__(self, refuses: Sequence[Form] = (), reply: Reply = READY) -> None:
+    def __init__(self, refuses: Sequence[Form] = (), reply: Reply = HELD) -> None:
         self.asked: list[Form] = []
         self._refuses = refuses
         self._reply = reply
@@ -56,13 +56,17 @@ async def test_a_server_that_takes_a_form_and_heeds_nothing_of_it_is_asked_for_t
     assert server.asked == list(Form)
 
 
+async def test_a_server_that_answers_json_and_heeds_no_schema_is_asked_for_json() -> None:
+    assert await find_form(Server(reply=Reply('{"answer": 4}', Finish.WHOLE, None, None))) is Form.JSON
+
+
 async def test_a_server_that_refuses_everything_is_told() -> None:
     with pytest.raises(RequestRefusedError):
         await find_form(Server(refuses=list(Form)))
 
 
 @pytest.mark.parametrize(
-    "reply", [Reply("", Finish.EMPTY, 1, 0), Reply(READY.text, Finish.CUT_OFF, 1, 1), Reply("", Finish.REFUSED, 1, 1)]
+    "reply", [Reply("", Finish.EMPTY, 1, 0), Reply(HELD.text, Finish.CUT_OFF, 1, 1), Reply("", Finish.REFUSED, 1, 1)]
 )
 async def test_a_model_that_cannot_answer_is_told(reply: Reply) -> None:
     with pytest.raises(NeedsOwnerError) as raised:

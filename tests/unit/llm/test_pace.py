@@ -57,6 +57,12 @@ def test_what_the_server_says_of_its_limits_is_kept_to() -> None:
         assert sum(start <= at < start + 60 for at in made) <= 16
 
 
+def test_a_limit_that_no_call_would_fit_into_is_not_believed() -> None:
+    pace = after_answer(first_pace(NOW), NOW, told(15, tokens=1))
+    _, wait = take(pace, later(120), 3_000)
+    assert wait < 120
+
+
 def test_tokens_are_counted_like_requests() -> None:
     pace = after_answer(first_pace(NOW), NOW, told(10_000, tokens=60_000))
     _, made = use(pace, 120, tokens=3_000)
