@@ -200,7 +200,8 @@ def _no_number(_: str) -> None:
 
 
 def _refuse_base(base_url: str, cause: Exception | None = None) -> NoReturn:
-    shown = repr(base_url[:100]) if "@" not in base_url else "one with a user part"
+    # A user part or a query may hold a key.
+    shown = "one with a user part" if "@" in base_url else repr(base_url[:100].partition("?")[0])
     raise UsageError("bad_url", f"Not a base URL: {shown}. One looks like https://host/path.") from cause
 
 

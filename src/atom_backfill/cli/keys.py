@@ -99,7 +99,9 @@ def test(call: Invocation, name: str) -> None:
         return await tenancy.keys.test(name)
 
     tested = with_tenancy(call, run)
-    answer(call, _document(tested), lambda: line(f"{tested.name} works: {_form(tested)}."))
+    # Set anew meanwhile, it is untested: what was asked was the one before.
+    told = f"works: {_form(tested)}" if tested.form else f"is {_MEANINGS[tested.status]}: it was set anew meanwhile"
+    answer(call, _document(tested), lambda: line(f"{tested.name} {told}."))
 
 
 @key.command("delete", examples=("key delete OPENAI_API_KEY",))

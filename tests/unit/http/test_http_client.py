@@ -144,7 +144,7 @@ async def test_a_continuation_is_sent_with_the_query_that_it_came_with() -> None
         ("ftp://graph.example.test", "bad_url"),
         ("graph.example.test", "bad_url"),
         ("https://user:password@graph.example.test", "bad_url"),
-        ("https://graph.example.test?x=1", "bad_url"),
+        ("https://graph.example.test?key=password", "bad_url"),
         ("https://", "bad_url"),
         ("", "bad_url"),
     ],
