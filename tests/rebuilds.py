@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,7 +23,10 @@ from atom_backfill.memory.lance import replace as replace_rows
 from atom_backfill.memory.postgres import PostgresMemories
 from atom_backfill.memory.rows import naming
 from fakes.embedder import HashEmbedder
-from mainjob import Office
+from mainjob import Office, some_mails, write_mails
+
+READ = some_mails(20)
+"""What is in the mailbox before."""
 
 
 @dataclass
@@ -97,3 +101,21 @@ class Keeping:
 def passages(office: Office) -> lancedb.table.Table:
     """Open the memory as a stranger does, who knows the contract alone."""
     return lancedb.connect(office.memory / str(office.tenant)).open_table("passages")
+
+
+class DiedError(Exception):
+    """The process has ended here."""
+
+
+def folders(office: Office) -> set[str]:
+    return {path.name for path in (office.memory / str(office.tenant)).iterdir()}
+
+
+async def read(office: Office, first: int, count: int = 4) -> None:
+    """Let new mail come, and read it to the end."""
+    newest = max(mail.received_at for mail in READ if mail.received_at) + timedelta(days=1)
+    write_mails(office.memory.parents[1] / "mail", [
+        replace(mail, received_at=newest) for mail in some_mails(count, first=first)
+    ])  # fmt: skip
+    await office.start()
+    await office.work()

@@ -15,6 +15,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from atom_backfill.backfill.reading import Reading
+from atom_backfill.clock import SystemClock
 from atom_backfill.errors import LeaseLost, NotFoundError, RetryLaterError, SkipItemError
 from atom_backfill.jobs.job import Lease
 from atom_backfill.mail.message import FolderId
@@ -364,7 +365,7 @@ async def test_operators_find_their_words_and_nobody_finds_mail_in_the_log(
     secret = Mail("Inbox", "TELLTALE subject", "TELLTALE body", "Telltale Person", "Ines Halloran", NEWEST)
     write_mails(tmp_path / "mail", [secret])
     (tmp_path / "mail" / "Inbox" / "TELLTALE.eml").write_bytes(b"Subject: TELLTALE\n\n" + b"TELLTALE " * 300_000)
-    office.source = MboxSource(tmp_path / "mail", tmp_path / "cache", _clock(), message_bytes=1_000_000)
+    office.source = MboxSource(tmp_path / "mail", tmp_path / "cache", SystemClock(), message_bytes=1_000_000)
     read = office.read
 
     async def chokes(lease: Lease, items: Sequence[RawItem]) -> list[Reading | SkipItemError]:
@@ -396,9 +397,3 @@ async def test_operators_find_their_words_and_nobody_finds_mail_in_the_log(
     )
     assert "telltale" not in told.lower().replace("telltale.eml", "")
     assert world.value("SELECT count(*) FROM failures WHERE job_id = %(j)s", j=job) == 1
-
-
-def _clock() -> Any:
-    from atom_backfill.clock import SystemClock
-
-    return SystemClock()

@@ -379,13 +379,10 @@ def engine(fresh_database: FreshDatabase) -> Iterator[Engine]:
 
 @pytest.mark.long
 def test_the_engine_does_what_a_model_of_it_does(engine: Engine) -> None:
-    class EngineRules(Rules):
-        pass
-
-    EngineRules.engine = engine
+    rules = type("EngineRules", (Rules,), {"engine": engine})
     asked = int(os.environ.get("ATOM_RULES_EXAMPLES", "0"))
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        EngineRules,
+        rules,
         settings=settings(
             max_examples=asked or 30,
             stateful_step_count=100 if asked else 50,
@@ -398,4 +395,4 @@ def test_the_engine_does_what_a_model_of_it_does(engine: Engine) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
-    assert EngineRules.runs >= (asked or 30)
+    assert rules.runs >= (asked or 30)
