@@ -19,7 +19,7 @@ from atom_backfill.backfill.ports import FaultPoint
 from atom_backfill.custody.findings import Findings
 from atom_backfill.custody.recorded import Recorded, rows_from
 from atom_backfill.custody.verify import Owed
-from atom_backfill.errors import NeedsOperatorError, NeedsOwnerError, RetryLaterError
+from atom_backfill.errors import NeedsOperatorError, NeedsOwnerError, RefusedError, RetryLaterError
 from atom_backfill.memory.embed import embed_rows
 from atom_backfill.memory.ports import Building, Embedder, PassageRow, PassageStore
 from atom_backfill.memory.rows import Naming
@@ -46,8 +46,8 @@ class Standing(Protocol):
         """Give up a rebuild and `drop` what it has made, before anybody begins another; nothing if it is over."""
         ...
 
-    async def refuse_superseded(self, name: str) -> None:
-        """Raise RefusedError where somebody else has finished or given up this rebuild."""
+    async def refuse_superseded(self, name: str, drop: Callable[[], Awaitable[None]]) -> None:
+        """Raise RefusedError where somebody else has finished or given up this rebuild; `drop` deletes what is left."""
         ...
 
     async def mark(self) -> int:
@@ -120,8 +120,9 @@ async def rebuild(tools: Tools) -> Rebuilt:
         with closing(Findings()) as written:
             build = _Build(tools, begun, store, written)
             await build.whole()
-    except (NeedsOwnerError, RetryLaterError):
-        await tools.standing.refuse_superseded(begun.name)  # whoever was quicker has taken away what is built
+    except (NeedsOwnerError, RetryLaterError, RefusedError):
+        # Whoever was quicker has taken away what was built, and this one may have begun it again since.
+        await tools.standing.refuse_superseded(begun.name, tools.drop_beside)
         raise
     await tools.reached("rebuild_swapped")
     await (await tools.memory()).upkeep()  # the word index; until then search looks for words in all rows

@@ -90,14 +90,17 @@ class PostgresMemories:
             if await tx.execute(SQL["abandon_building"], self._keys | {"name": name}):
                 await drop()
 
-    async def refuse_superseded(self, name: str) -> None:
+    async def refuse_superseded(self, name: str, drop: Callable[[], Awaitable[None]]) -> None:
         """Raise RefusedError `rebuild_superseded` where somebody else has finished or given up a rebuild.
 
-        It waits for a swap under way.
+        What was made under its name since is deleted with `drop`, unless another is at work. Waits for a swap to end.
         """
         async with self._database.transaction(Work(self._tenant)) as tx:
-            await tx.fetch_one(SQL["share_memory"], self._keys)
-            _refuse_superseded(await _standing(tx, self._tenant), name)
+            await tx.fetch_one(SQL["hold_memory"], self._keys)
+            found = await tx.fetch_one(SQL["lock_memory"], self._keys, row=Standing) or Standing()
+            if found.building is None:
+                await drop()
+            _refuse_superseded(found, name)
 
     async def mark(self) -> int:
         """Return a transaction such that whatever is not seen by now is that one's or a later one's."""

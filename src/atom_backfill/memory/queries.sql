@@ -15,6 +15,10 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('memory ' || %(tenant)s::text,
 -- Its epoch, and what is being made anew. No row: the first one, and nothing.
 SELECT epoch, building, swapping FROM memories WHERE tenant_id = %(tenant)s;
 
+-- name: lock_memory
+-- The same; nobody begins a rebuild meanwhile.
+SELECT epoch, building, swapping FROM memories WHERE tenant_id = %(tenant)s FOR UPDATE;
+
 -- name: end_epoch
 -- What was written before and is not in the record yet will not get there.
 INSERT INTO memories (tenant_id, epoch) VALUES (%(tenant)s, 1)

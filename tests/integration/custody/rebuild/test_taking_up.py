@@ -116,3 +116,18 @@ async def test_what_another_rebuild_has_begun_is_not_dropped_for_what_lay_there_
     done = await asyncio.gather(keeping.rebuild(reached), second, return_exceptions=True)
     assert [each.code for each in done if isinstance(each, RefusedError)] == ["rebuild_superseded"]
     assert (await keeping.verified()).verified
+
+
+async def test_who_comes_when_another_has_ended_leaves_nothing_beside(
+    keeping: Keeping, office: Office
+) -> None:
+    slow = Slow(office, HashEmbedder())
+    second = asyncio.create_task(slow.rebuild())
+    await asyncio.wait_for(slow.come.wait(), 60)
+    await keeping.rebuild()
+    slow.go.set()
+    with pytest.raises(RefusedError) as raised:
+        await second
+    assert raised.value.code == "rebuild_superseded"
+    assert folders(office) == {"passages.lance"}
+    assert (await keeping.verified()).verified
