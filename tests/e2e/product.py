@@ -110,7 +110,7 @@ class Product:
             redirect_stderr(err),
         ):
             done = Done(main(arguments), out.getvalue(), err.getvalue())
-        assert "Traceback" not in done.err
+        assert "Traceback" not in done.err, done.err
         assert done.status == status, f"{' '.join(arguments)}: {done}"
         return done
 
