@@ -118,9 +118,7 @@ async def test_what_another_rebuild_has_begun_is_not_dropped_for_what_lay_there_
     assert (await keeping.verified()).verified
 
 
-async def test_who_comes_when_another_has_ended_leaves_nothing_beside(
-    keeping: Keeping, office: Office
-) -> None:
+async def test_who_comes_when_another_has_ended_leaves_nothing_beside(keeping: Keeping, office: Office) -> None:
     slow = Slow(office, HashEmbedder())
     second = asyncio.create_task(slow.rebuild())
     await asyncio.wait_for(slow.come.wait(), 60)
