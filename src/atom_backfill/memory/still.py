@@ -13,8 +13,15 @@ STILL_EVERY_S = 5.0
 
 
 async def while_allowed(work: Coroutine[Any, Any, T], still: Still) -> T:
-    """Await work, and ask now and then whether it may go on; what does not count yet may run out alone."""
+    """Await work, and ask now and then whether it may go on; where it may not, it is cancelled.
+
+    A thread cannot be: what it writes does not count yet, and it runs out alone.
+    """
     working = asyncio.ensure_future(work)
-    while not (await asyncio.wait({working}, timeout=STILL_EVERY_S))[0]:
-        await still()
-    return working.result()
+    try:
+        while not (await asyncio.wait({working}, timeout=STILL_EVERY_S))[0]:
+            await still()
+        return working.result()
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
