@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -53,6 +53,10 @@ def embedding_server() -> Iterator[Script]:
 
         def log_message(self, *_: Any) -> None:
             pass
+
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # A worker that is killed says no goodbye.
+                super().handle()
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     script.url = f"http://127.0.0.1:{server.server_port}/v1"

@@ -147,11 +147,11 @@ def test_told_to_end_while_its_server_comes_up_a_process_leaves_no_server_behind
         while not any(tmp_path.glob("atom-torture-*/*")):
             pass
     assert list(tmp_path.iterdir()) == []
-    assert not [each for each in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path) in _read(each)]
+    assert not [each for each in Path("/proc").glob("[0-9]*/cmdline") if bytes(tmp_path) in _read(each)]
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> bytes:
     try:
-        return path.read_text()
-    except OSError:
-        return ""
+        return path.read_bytes()
+    except OSError:  # It has ended since.
+        return b""
