@@ -283,6 +283,17 @@ e AS (INSERT INTO graph_edges (tenant_id, id, source_node_id, target_node_id, re
 v AS (INSERT INTO graph_evidence (tenant_id, id, job_id, node_id, edge_id, message_id, quote)
       SELECT t, gen_random_uuid(), j, n, NULL::uuid, m, 'Them' FROM it
       UNION ALL SELECT t, gen_random_uuid(), j, NULL, e, m, 'Them' FROM it RETURNING 1),
+lane_gl AS (INSERT INTO graph_lanes (tenant_id, job_id, units_total) SELECT t, j, 1 FROM it RETURNING 1),
+lane_gs AS (INSERT INTO graph_spending (tenant_id, usd) SELECT t, 1 FROM it RETURNING 1),
+lane_gg AS (INSERT INTO graph_generations (tenant_id, id, definition, model) SELECT t, n, 'd', 'm' FROM it RETURNING 1),
+lane_gm AS (INSERT INTO graph_mails (tenant_id, message_id, text_hash) SELECT t, m, 'h' FROM it RETURNING 1),
+lane_gu AS (INSERT INTO graph_units (tenant_id, id, account_id, job_id, thread_id, ordinal, latest_at, characters,
+           mails, carried) SELECT t, n, a, j, m, 0, now(), 99, '[]', '[]' FROM it RETURNING 1),
+lane_gc AS (INSERT INTO graph_calls (tenant_id, id, job_id, chunk_id, fence, units, attempt, model)
+       SELECT t, n, j, e, 1, ARRAY[n], 0, 'm' FROM it RETURNING 1),
+lane_ga AS (INSERT INTO graph_answers (tenant_id, key, answer) SELECT t, 'k', '{}' FROM it RETURNING 1),
+lane_kp AS (INSERT INTO key_paces (tenant_id, name, version, requests, tokens, requests_left, tokens_left, at,
+           blocked_until, raised_at, told) SELECT t, 'A_KEY', 1, 1, 1, 1, 1, now(), now(), now(), false FROM it RETURNING 1),
 mem AS (INSERT INTO memories (tenant_id, epoch, building, mark) SELECT t, 1, 'theirs', 1 FROM it RETURNING 1)
 INSERT INTO failures (tenant_id, id, account_id, job_id, source_id, message_id, stage, error_code, error)
 SELECT t, gen_random_uuid(), a, j, 'm-2', gen_random_uuid(), 'fetch', 'gone', 'Gone.' FROM it

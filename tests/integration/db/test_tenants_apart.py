@@ -12,8 +12,17 @@ from atom_backfill.errors import AtomError, NeedsOwnerError
 from worlds import World
 
 OF_NO_TENANT = {"tenants", "duties", "request_permits", "schema_migrations"}
-ENGINES = {"tenants", "accounts", "historical_sync_jobs", "job_turns", "sync_chunks", "duties", "request_permits"}
-HIDDEN_FROM_OPERATORS = {"message_bodies", "secrets"}
+ENGINES = {
+    "tenants",
+    "accounts",
+    "historical_sync_jobs",
+    "job_turns",
+    "sync_chunks",
+    "duties",
+    "request_permits",
+    "graph_lanes",
+}
+HIDDEN_FROM_OPERATORS = {"message_bodies", "secrets", "graph_answers"}
 
 
 def all_tables(world: World) -> list[str]:
