@@ -252,7 +252,7 @@ def ids_of(rows: Sequence[Row]) -> list[UUID]:
 
 _NEIGHBOUR = """
 WITH it AS (SELECT '$tenant'::uuid AS t, gen_random_uuid() AS a, gen_random_uuid() AS j, gen_random_uuid() AS m,
-                   gen_random_uuid() AS n, gen_random_uuid() AS e),
+                   gen_random_uuid() AS n, gen_random_uuid() AS e, gen_random_uuid() AS o, gen_random_uuid() AS c),
 a AS (INSERT INTO accounts (tenant_id, id, kind, identity, address, status, config)
       SELECT t, a, 'mbox', 'theirs', 'them@neighbour.example', 'connected', '{}' FROM it RETURNING 1),
 f AS (INSERT INTO account_folders SELECT t, a, 'inbox', 'Inbox', 'inbox', false, false, 1 FROM it RETURNING 1),
@@ -277,12 +277,21 @@ p AS (INSERT INTO message_places SELECT t, a, m, 'inbox' FROM it RETURNING 1),
 d AS (INSERT INTO discovered_entities (tenant_id, id, job_id, message_id, entity_type, name, properties)
       SELECT t, gen_random_uuid(), j, m, 'person', 'Them', '{}' FROM it RETURNING 1),
 n AS (INSERT INTO graph_nodes (tenant_id, id, type, key, name) SELECT t, n, 'person', 'them@neighbour.example', 'Them'
-      FROM it RETURNING 1),
+      FROM it UNION ALL SELECT t, o, 'person', 'they@neighbour.example', 'They' FROM it RETURNING 1),
 e AS (INSERT INTO graph_edges (tenant_id, id, source_node_id, target_node_id, relationship_type, weight)
       SELECT t, e, n, n, 'writes_to', 1 FROM it RETURNING 1),
 v AS (INSERT INTO graph_evidence (tenant_id, id, job_id, node_id, edge_id, message_id, quote)
       SELECT t, gen_random_uuid(), j, n, NULL::uuid, m, 'Them' FROM it
       UNION ALL SELECT t, gen_random_uuid(), j, NULL, e, m, 'Them' FROM it RETURNING 1),
+mg AS (INSERT INTO graph_merges (tenant_id, id, node_id, into_id, rule, score, evidence)
+       SELECT t, gen_random_uuid(), n, o, 'name', 1, 'Them' FROM it RETURNING 1),
+hd AS (INSERT INTO graph_heads SELECT t, n, o FROM it RETURNING 1),
+pn AS (INSERT INTO graph_pins (tenant_id, node_id, into_id, same) SELECT t, n, o, true FROM it RETURNING 1),
+sg AS (INSERT INTO graph_suggestions SELECT t, n, o, 'name', 0.5, 'Them' FROM it RETURNING 1),
+co AS (INSERT INTO graph_communities (tenant_id, id, level, name, size) SELECT t, c, 0, 'Them', 2 FROM it RETURNING 1),
+cm AS (INSERT INTO graph_community_members SELECT t, n, 0, c FROM it RETURNING 1),
+rv AS (INSERT INTO graph_reviews (tenant_id, purpose, evidence, took_s) SELECT t, 'identity', 3, 0.1 FROM it
+       RETURNING 1),
 lane_gl AS (INSERT INTO graph_lanes (tenant_id, job_id, units_total) SELECT t, j, 1 FROM it RETURNING 1),
 lane_gs AS (INSERT INTO graph_spending (tenant_id, usd) SELECT t, 1 FROM it RETURNING 1),
 lane_gg AS (INSERT INTO graph_generations (tenant_id, id, definition, model) SELECT t, n, 'd', 'm' FROM it RETURNING 1),

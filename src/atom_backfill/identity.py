@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from json.encoder import encode_basestring_ascii
 from uuid import UUID
 
@@ -32,9 +33,10 @@ def node_id(tenant: UUID, node_type: str, key: str) -> UUID:
     return _derived("node", tenant.hex, node_type, key)
 
 
-def edge_id(source: UUID, relationship: str, target: UUID) -> UUID:
-    """Name a directed relation of two nodes."""
-    return _derived("edge", source.hex, relationship, target.hex)
+def edge_id(source: UUID, relationship: str, target: UUID, ordinal: int = 0) -> UUID:
+    """Name a directed relation of two nodes, and which period of it, from 0."""
+    period = (str(ordinal),) if ordinal else ()
+    return _derived("edge", source.hex, relationship, target.hex, *period)
 
 
 def evidence_id(message: UUID, shown: UUID, field: str) -> UUID:
@@ -45,6 +47,22 @@ def evidence_id(message: UUID, shown: UUID, field: str) -> UUID:
 def chunk_id(job: UUID, kind: str, *about: str) -> UUID:
     """Name a chunk of a job by what it covers."""
     return _derived("chunk", job.hex, kind, *about)
+
+
+def unit_id(thread: UUID, mails: Sequence[tuple[UUID, str, int, int]]) -> UUID:
+    """Name a unit by its messages: each with its content's hash and from where to where its text goes."""
+    parts = [part for message, known, start, end in mails for part in (message.hex, known, str(start), str(end))]
+    return _derived("unit", thread.hex, *parts)
+
+
+def slot_id(job: UUID, number: int) -> UUID:
+    """Name a slot of a job's graph lane."""
+    return _derived("slot", job.hex, str(number))
+
+
+def generation_id(tenant: UUID, definition: str, model: str) -> UUID:
+    """Name a generation of facts: the prompt and schema, and the model."""
+    return _derived("generation", tenant.hex, definition, model)
 
 
 def content_hash(*parts: str) -> str:

@@ -13,6 +13,7 @@ from atom_backfill.db.named_sql import load_queries
 from atom_backfill.db.pool import Database, Work
 from atom_backfill.db.transaction import Row, Transaction
 from atom_backfill.graph.headers import Shown
+from atom_backfill.graph.postgres_periods import date_anew, single_valued
 from atom_backfill.jobs.job import Lease, TenantId
 
 SQL = load_queries(__package__)
@@ -46,11 +47,13 @@ async def drop_evidence(tx: Transaction, tenant: TenantId, ids: Collection[UUID]
 
 
 async def drop_bare(tx: Transaction, tenant: TenantId, ids: Collection[UUID]) -> None:
-    """Remove those of these nodes and edges that nothing shows any more."""
+    """Remove those of these nodes and edges that nothing shows any more, and date anew what is left of relations."""
     if ids:
         keys = {"tenant": tenant, "ids": list(ids)}
-        await tx.execute(SQL["drop_bare_edges"], keys)
-        await tx.execute(SQL["drop_bare_nodes"], keys)
+        relations = await single_valued(tx, tenant, ids)
+        ends = await tx.fetch_all(SQL["drop_bare_edges"], keys)
+        await date_anew(tx, tenant, relations)
+        await tx.execute(SQL["drop_bare_nodes"], keys | {"ids": [*ids, *(end["id"] for end in ends)]})
 
 
 class PostgresGraph:

@@ -25,9 +25,11 @@ ON CONFLICT (tenant_id, id) DO UPDATE SET valid_from = excluded.valid_from
 -- is always their number; counting them anew each time would cost more with each mail. The edges are named
 -- beside, lest the planner read all of the tenant's. The answer is for the job.
 WITH added AS (
-    INSERT INTO graph_evidence (tenant_id, id, job_id, node_id, edge_id, message_id, quote, start_offset, end_offset)
-    SELECT %(tenant)s, id, %(job)s, node_id, edge_id, message_id, quote, NULL, NULL
-    FROM jsonb_to_recordset(%(rows)s) AS evidence(id uuid, node_id uuid, edge_id uuid, message_id uuid, quote text)
+    INSERT INTO graph_evidence (tenant_id, id, job_id, node_id, edge_id, message_id, quote, start_offset, end_offset,
+                                generation_id)
+    SELECT %(tenant)s, id, %(job)s, node_id, edge_id, message_id, quote, start_offset, end_offset, generation_id
+    FROM jsonb_to_recordset(%(rows)s) AS evidence(id uuid, node_id uuid, edge_id uuid, message_id uuid, quote text,
+                                                  start_offset integer, end_offset integer, generation_id uuid)
     ON CONFLICT DO NOTHING
     RETURNING node_id, edge_id
 ), heavier AS (
@@ -68,8 +70,12 @@ SELECT job_id, count(node_id)::integer AS entities, count(edge_id)::integer AS r
 FROM gone GROUP BY job_id ORDER BY job_id;
 
 -- name: drop_bare_edges
--- No edge without evidence.
-DELETE FROM graph_edges WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s) AND weight = 0;
+-- No edge without evidence. Its ends may have been there for it alone.
+WITH gone AS (
+    DELETE FROM graph_edges WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s) AND weight = 0
+    RETURNING source_node_id, target_node_id
+)
+SELECT source_node_id AS id FROM gone UNION SELECT target_node_id FROM gone;
 
 -- name: drop_bare_nodes
 -- Nobody and nothing without evidence.
