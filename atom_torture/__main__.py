@@ -11,6 +11,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from atom_torture.campaign import BrokenHarnessError, Caught, Outcome, replay, run_campaign
@@ -53,27 +54,35 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(asked: argparse.Namespace) -> int:
-    began = time.monotonic()
-    outcome = Outcome()
-    if asked.schedules and not asked.plant:
-        outcome = run_campaign(asked.first, asked.schedules, jobs=asked.jobs, told=_tell)
-        print(file=sys.stderr)
-    seconds = time.monotonic() - began
-    runs = Runs()
-    if asked.processes and not asked.plant:
-        runs = run_processes(asked.first, asked.processes, jobs=asked.jobs, told=_tell_runs)
-    caught = [_plant(each, asked) for each in PLANTS if _is_asked(each, asked)]
-    caught += [_plant_in_processes(each) for each in processes.PLANTS if _is_asked(each.plant, asked)]
-    caught += [_told(caught_by_its_test(each)) for each in TESTED_PLANTS if _is_asked(each.plant, asked)]
-    report = Report(asked.first, outcome, caught, seconds, runs)
-    report.write(asked.report)
+    report = Report(asked.first)
+    outcome, runs = report.outcome, report.runs
+    try:
+        began = time.monotonic()
+        if asked.schedules and not asked.plant:
+            run_campaign(asked.first, asked.schedules, outcome, jobs=asked.jobs, told=_tell)
+            print(file=sys.stderr)
+        report.seconds = time.monotonic() - began
+        if asked.processes and not asked.plant:
+            run_processes(asked.first, asked.processes, runs, jobs=asked.jobs, told=_tell_runs)
+        for caught in _plant_all(asked):
+            report.caught.append(caught)
+    finally:
+        # Also of a campaign that was broken off.
+        report.write(asked.report)
     for option, failed in (("replay", outcome.failed), ("replay-processes", runs.failed)):
         for schedule, violations in failed:
             print(f"{'; '.join(violations)}\n  python -m atom_torture --{option} '{schedule}'")
     document = report.as_json()
     told = {name: document[name] for name in ("schedules", "schedules_a_minute", "recovery_s")}
     print(json.dumps(told | {"runs": runs.runs, "measured_s": runs.measured}))
-    return 1 if outcome.failed or runs.violations or any(each.after is None for each in caught) else 0
+    return 1 if outcome.failed or runs.violations or any(each.after is None for each in report.caught) else 0
+
+
+def _plant_all(asked: argparse.Namespace) -> Iterator[Caught]:
+    """Plant what is asked for, one bug after the other."""
+    yield from (_plant(each, asked) for each in PLANTS if _is_asked(each, asked))
+    yield from (_plant_in_processes(each) for each in processes.PLANTS if _is_asked(each.plant, asked))
+    yield from (_told(caught_by_its_test(each)) for each in TESTED_PLANTS if _is_asked(each.plant, asked))
 
 
 def _is_asked(plant: Plant, asked: argparse.Namespace) -> bool:
@@ -81,8 +90,9 @@ def _is_asked(plant: Plant, asked: argparse.Namespace) -> bool:
 
 
 def _plant(plant: Plant, asked: argparse.Namespace) -> Caught:
+    outcome = Outcome()
     with planted(plant) as product:
-        outcome = run_campaign(asked.first, PATIENCE, jobs=asked.jobs, product=product, until_caught=True)
+        run_campaign(asked.first, PATIENCE, outcome, jobs=asked.jobs, product=product, until_caught=True)
     return _caught(plant, outcome.schedules, outcome.failed)
 
 

@@ -6,9 +6,10 @@ import asyncio
 import random
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from atom_backfill.backfill.page import Parts
 from atom_backfill.backfill.postgres import PostgresLedger
 from atom_backfill.backfill.reading import Reading, read_item
 from atom_backfill.backfill.start import Request, start
+from atom_backfill.custody.postgres import PostgresCounters, PostgresRecord
+from atom_backfill.custody.verify import Tools, sweep
 from atom_backfill.db.embedded import EmbeddedPostgres
 from atom_backfill.db.migrate import Migrator
 from atom_backfill.db.pool import Database
@@ -40,6 +43,7 @@ from atom_backfill.jobs.worker import Worker, WorkerOptions
 from atom_backfill.mail.door import Limits
 from atom_backfill.memory.lance import LancePassages, new_session, open_index
 from atom_backfill.memory.ports import PassageIndex
+from atom_backfill.memory.postgres import PostgresMemories
 from atom_backfill.sources.ports import MailSource, RawItem
 from atom_torture.clock import Time
 from atom_torture.embedder import WordEmbedder
@@ -47,11 +51,13 @@ from atom_torture.life import CURRENT, Life
 from atom_torture.schedule import Schedule
 from atom_torture.shards import to_its_end
 from atom_torture.source import TortureSource
-from atom_torture.truth import Mail, mailbox
-from atom_torture.wrapped import TorturedDatabase, TorturedPassages, TorturedStore
+from atom_torture.truth import DOMAIN, NEIGHBOUR, Mail, mailbox
+from atom_torture.wrapped import TorturedDatabase, TorturedPassages, TorturedRenewals, TorturedStore
 
 SLOTS = 3
 NOBODY = UUID(int=0)
+BELIEVED_S = 30.0
+"""A lease, a beat, and what the driver steps over, in which nobody may go on without a renewal."""
 POLL_S = 5.0
 """For what no commit tells of: work whose time has come, and lapsed leases."""
 _ADVANCE = """
@@ -93,15 +99,21 @@ class Beating:
 
     @property
     def strays(self) -> bool:
-        """Whether it works at a chunk though its heartbeat has told it that the lease is lost."""
-        return not self.life.dead and not self.life.handling <= self.heartbeat._held.keys()
+        """Whether it works at a chunk whose lease is lost, as its heartbeat has told it or should have."""
+        life, now = self.life, self.life.time.elapsed
+        if life.dead or life.stopped:
+            return False
+        held = self.heartbeat._held
+        return any(
+            chunk not in held or now - max(at, life.went_on_at) > BELIEVED_S for chunk, at in life.handling.items()
+        )
 
 
 @dataclass
 class Mailbox:
-    """What one schedule is about: its tenant, its mails and its memory."""
+    """A tenant, its mails and its memory, one dataset of those in the folder `memory`."""
 
-    schedule: Schedule
+    page: int
     mails: tuple[Mail, ...]
     tenant: TenantId
     account: AccountId
@@ -113,8 +125,26 @@ class Mailbox:
 
     async def start(self, *, again: bool = False) -> JobId:
         """Start a job on it."""
-        request = Request(self.account, chunk_size=self.schedule.page, again=again)
+        request = Request(self.account, chunk_size=self.page, again=again)
         return await start(request, self.source, self.control, self.new_id)
+
+
+@dataclass
+class Scene:
+    """What one schedule is about: the mailbox that everything strikes, and maybe a neighbour's.
+
+    `index`: each tenant's passages as the workers have them.
+    """
+
+    schedule: Schedule
+    box: Mailbox
+    boxes: Mapping[TenantId, Mailbox]
+    index: Mapping[TenantId, PassageIndex]
+
+    @property
+    def mails(self) -> dict[UUID, Sequence[Mail]]:
+        """Each tenant's mails: the truth."""
+        return {tenant: box.mails for tenant, box in self.boxes.items()}
 
 
 class Arena:
@@ -158,45 +188,67 @@ class Arena:
             beating.wake.set()
 
     @asynccontextmanager
-    async def mailbox(self, schedule: Schedule) -> AsyncIterator[Mailbox]:
-        """Make a tenant with the mailbox of a schedule, and take everything away at the end."""
+    async def scene(self, schedule: Schedule) -> AsyncIterator[Scene]:
+        """Make the tenants and mailboxes of a schedule, and take everything away at the end."""
         rng = random.Random(schedule.seed)
 
         def new_id() -> UUID:
             return UUID(int=rng.getrandbits(128), version=4)
 
-        made = await Tenants(PostgresTenants(self._desk), new_id).create(f"t-{schedule.seed}")
-        tenant, account = TenantId(made.id), AccountId(new_id())
-        await self.admin.execute(
-            "INSERT INTO accounts (tenant_id, id, kind, identity, address, status, config)"
-            " VALUES (%s, %s, 'outlook', 'torture', 'ines@lumen.example', 'connected', '{}')",
-            [tenant, account],
-        )
-        mails = mailbox(schedule)
+        struck = partial(mailbox, schedule.seed, mails=schedule.mails, folders=schedule.folders)
+        mails = [struck(poison=schedule.poison)]
+        if schedule.neighbour:
+            mails.append(mailbox(schedule.seed, mails=schedule.neighbour, folders=1, domain=NEIGHBOUR))
         memory = Path(tempfile.mkdtemp(dir=self._home))
         try:
-            shutil.copytree(self._home / "empty" / str(NOBODY), memory / str(tenant))
-            index = await self._open_memory(memory, tenant)
-            source = TortureSource(mails, schedule.calls, self.time)
-            control = Control(PostgresControl(self._desk), tenant, new_id)
-            yield Mailbox(schedule, mails, tenant, account, source, memory, TorturedPassages(index), control, new_id)
+            made = [await self._mailbox(schedule, each, memory, new_id) for each in mails]
+            boxes = {box.tenant: box for box in made}
+            index = {tenant: TorturedPassages(box.index) for tenant, box in boxes.items()}
+            yield Scene(schedule, made[0], boxes, index)
         finally:
             self._working.clear()
             await self.empty()
             shutil.rmtree(memory, ignore_errors=True)
 
+    async def _mailbox(
+        self, schedule: Schedule, mails: tuple[Mail, ...], memory: Path, new_id: Callable[[], UUID]
+    ) -> Mailbox:
+        domain = mails[0].domain
+        calls = schedule.calls if domain == DOMAIN else ()
+        made = await Tenants(PostgresTenants(self._desk), new_id).create(f"{domain}-{schedule.seed}")
+        tenant, account = TenantId(made.id), AccountId(new_id())
+        await self.admin.execute(
+            "INSERT INTO accounts (tenant_id, id, kind, identity, address, status, config)"
+            " VALUES (%s, %s, 'outlook', 'torture', %s, 'connected', '{}')",
+            [tenant, account, f"ines@{domain}"],
+        )
+        shutil.copytree(self._home / "empty" / str(NOBODY), memory / str(tenant))
+        index = await self._open_memory(memory, tenant)
+        source = TortureSource(mails, calls, self.time)
+        control = Control(PostgresControl(self._desk), tenant, new_id)
+        return Mailbox(schedule.page, mails, tenant, account, source, memory, index, control, new_id)
+
+    async def sweep(self, box: Mailbox) -> dict[str, int]:
+        """Do what sweepers do for a tenant; returns how much they found of each kind."""
+        standing = PostgresMemories(self._desk, box.tenant)
+        tools = Tools(self._embedder, standing.end_epoch)
+        report = await sweep(box.index, PostgresRecord(self._desk, box.tenant), tools)
+        counters = await PostgresCounters(self._desk, box.tenant).mend()
+        stuck = await PostgresControl(self._desk).sweep(box.tenant)
+        return {**report.counts, "counters": counters, "stuck": stuck}
+
     async def empty(self) -> None:
         """Take every row out, past all rules."""
         await self.admin.execute("SELECT torture_empty()")
 
-    def employ(self, box: Mailbox, number: int, life: Life) -> Beating:
+    def employ(self, scene: Scene, number: int, life: Life) -> Beating:
         """Begin a worker's life in a slot."""
         slot = self.slots[number]
-        heartbeat = Heartbeat(slot.renewals, life.clock)
-        handlers = {Lane.INGEST: _noted(ingest_handler(self._parts(box, slot, life)), life)}
-        options = WorkerOptions(life.name, concurrency=box.schedule.concurrency, poll_s=POLL_S)
+        heartbeat = Heartbeat(TorturedRenewals(slot.renewals, life), life.clock)
+        handlers = {Lane.INGEST: _noted(ingest_handler(self._parts(scene, slot, life)), life)}
+        options = WorkerOptions(life.name, concurrency=scene.schedule.concurrency, poll_s=POLL_S)
         store = TorturedStore(slot.database)
-        wake, rng = asyncio.Event(), random.Random(box.schedule.seed)
+        wake, rng = asyncio.Event(), random.Random(scene.schedule.seed)
         worker = Worker(store, handlers, heartbeat, wake, life.clock, rng, options)
         token = CURRENT.set(life)
         try:
@@ -214,12 +266,12 @@ class Arena:
     async def _do_duties(self, slot: Slot, store: TorturedStore, life: Life) -> None:
         await do_duties(lambda: [reaper(store)], PostgresDuties(slot.database), life.name, life.clock)
 
-    def _parts(self, box: Mailbox, slot: Slot, life: Life) -> Parts:
-        async def source(_: Lease) -> MailSource:
-            return box.source
+    def _parts(self, scene: Scene, slot: Slot, life: Life) -> Parts:
+        async def source(lease: Lease) -> MailSource:
+            return scene.boxes[lease.tenant_id].source
 
-        async def memory(_: TenantId) -> PassageIndex:
-            return box.index
+        async def memory(tenant: TenantId) -> PassageIndex:
+            return scene.index[tenant]
 
         async def read(_: Lease, items: Sequence[RawItem]) -> list[Reading | SkipItemError]:
             return [_read(item) for item in items]
@@ -239,11 +291,11 @@ def _noted(handler: Handler, life: Life) -> Handler:
     """Let a life know at which chunks it works."""
 
     async def handle(lease: Lease, watch: Watch) -> Outcome:
-        life.handling.add(lease.chunk_id)
+        life.handling[lease.chunk_id] = life.time.elapsed
         try:
             return await handler(lease, watch)
         finally:
-            life.handling.discard(lease.chunk_id)
+            del life.handling[lease.chunk_id]
 
     return handle
 

@@ -46,14 +46,17 @@ class Caught:
 def run_campaign(
     first: int,
     count: int,
+    outcome: Outcome,
     *,
     jobs: int = 2,
     product: Path | None = None,
     told: Callable[[Outcome], None] | None = None,
     until_caught: bool = False,
-) -> Outcome:
-    """Run the schedules of `count` seeds from `first` on. `product`: a folder with another copy of the product."""
-    outcome = Outcome()
+) -> None:
+    """Run the schedules of `count` seeds from `first` on, and add what comes of them to `outcome`.
+
+    `product`: a folder with another copy of the product.
+    """
     jobs = max(1, min(jobs, count))
     shards = [[str(first + n), str(len(range(n, count, jobs))), str(jobs)] for n in range(jobs)]
     with running([["-m", "atom_torture.shard", *shard] for shard in shards], product) as lines:
@@ -62,9 +65,8 @@ def run_campaign(
             if told:
                 told(outcome)
             if until_caught and outcome.failed:
-                return outcome
+                return
     refuse_fewer(outcome.schedules, count)
-    return outcome
 
 
 def replay(schedule: str) -> Outcome:

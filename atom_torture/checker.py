@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from math import hypot
@@ -28,13 +28,13 @@ WITH counters AS (
     (SELECT count(*) FROM graph_evidence WHERE job_id = job.id AND edge_id IS NOT NULL) AS relationships_counted
     FROM historical_sync_jobs job
 ), chunks AS (
-    SELECT state, kind, worker, lease_until < atom_now() AS lapsed, folder_id, window_start, window_end, has_more,
-        position ->> 'at' AS at
+    SELECT tenant_id, state, kind, worker, lease_until < atom_now() AS lapsed, folder_id, window_start, window_end,
+        has_more, position ->> 'at' AS at
     FROM sync_chunks
 )
 SELECT (SELECT jsonb_agg(to_jsonb(counters)) FROM counters) AS jobs,
     (SELECT jsonb_agg(to_jsonb(chunks)) FROM chunks) AS chunks,
-    ARRAY(SELECT source_id FROM messages UNION SELECT source_id FROM failures) AS settled,
+    ARRAY(SELECT tenant_id || source_id FROM messages UNION SELECT tenant_id || source_id FROM failures) AS settled,
     ARRAY(SELECT words FROM torture_violations) AS noted
 """
 _MESSAGES = """
@@ -42,18 +42,20 @@ SELECT message.tenant_id, message.id, message.source_id, message.subject, messag
     (SELECT array_agg(folder_id) FROM message_places place WHERE place.message_id = message.id) AS folders
 FROM messages message LEFT JOIN message_bodies body ON body.message_id = message.id
 """
+Truth = Mapping[UUID, Sequence[Mail]]
+"""Each tenant's mails."""
 
 
 class Watcher:
     """Looks again and again while a schedule runs; what the database's own triggers have noted comes along."""
 
-    def __init__(self, admin: psycopg.AsyncConnection[Any], mails: Sequence[Mail] = ()) -> None:
+    def __init__(self, admin: psycopg.AsyncConnection[Any], mails: Truth | None = None) -> None:
         self._admin = admin
-        self._mails = mails
+        self._mails = mails or {}
         self.violations: list[str] = []
         self.records = 0
         self.progress = (0, 0)
-        """Records, and chunks done: what tells that work goes on."""
+        """Records of all jobs, and chunks done: what tells that work goes on."""
 
     async def look(self, healthy: Collection[str], *, lapsed: Collection[str] = (), all_listed: bool = True) -> None:
         """Compare counters with counts, leases with who is healthy, and positions with what has been read.
@@ -62,17 +64,21 @@ class Watcher:
         nothing, which walks pass by then, and find at the end.
         """
         (seen,) = await _rows(self._admin, _LOOK)
-        for job in seen["jobs"] or ():
-            self.records = job["records"]
+        jobs = seen["jobs"] or ()
+        self.records = sum(job["records"] for job in jobs)
+        for job in jobs:
             for name in ("records", "entities", "relationships"):
                 if job[name] != job[f"{name}_counted"]:
                     self._note(f"{name} is {job[name]}, but there are {job[f'{name}_counted']}")
         chunks = seen["chunks"] or ()
         if not {*lapsed, *(chunk["worker"] for chunk in chunks if chunk["lapsed"])}.isdisjoint(healthy):
             self._note("the lease of a healthy worker has lapsed")
-        for mail in self._mails if all_listed else ():
-            if mail.source_id not in seen["settled"] and any(_is_past(chunk, mail) for chunk in chunks):
-                self._note(f"a position has gone past {mail.source_id}, which is neither stored nor failed")
+        settled = set(seen["settled"])
+        for tenant, mails in self._mails.items() if all_listed else ():
+            walked = [chunk for chunk in chunks if chunk["tenant_id"] == str(tenant)]
+            for mail in mails:
+                if f"{tenant}{mail.source_id}" not in settled and any(_is_past(each, mail) for each in walked):
+                    self._note(f"a position has gone past {mail.source_id}, which is neither stored nor failed")
         self.progress = (self.records, sum(chunk["state"] == "done" for chunk in chunks))
         for words in seen["noted"]:
             self._note(words)
@@ -96,30 +102,41 @@ def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-async def at_rest(admin: psycopg.AsyncConnection[Any], memory: Path, tenant: UUID, mails: Sequence[Mail]) -> list[str]:
-    """Compare record, failures and memory with the truth, row by row, once nothing is left to do."""
-    found: list[str] = []
-    jobs = await _rows(admin, "SELECT status, last_error_code AS code FROM historical_sync_jobs ORDER BY created_at")
-    if jobs[-1]["status"] != "completed":
-        found.append(f"the job is {jobs[-1]['status']} ({jobs[-1]['code']})")
+async def at_rest(admin: psycopg.AsyncConnection[Any], memory: Path, mails: Truth, *, swept: bool) -> list[str]:
+    """Compare record, failures and memory with the truth, row by row, once nothing is left to do.
+
+    The memory is written before the database refuses a message; such rows may be there until they are `swept`.
+    """
+    found = await _of_jobs(admin, mails)
+    found += await _of_tenants(admin, mails)
+    messages = await _rows(admin, _MESSAGES)
+    failures = await _rows(admin, "SELECT tenant_id, source_id FROM failures")
+    for tenant, theirs in mails.items():
+        stored = [row for row in messages if row["tenant_id"] == tenant]
+        found += _of_record(stored, [row for row in failures if row["tenant_id"] == tenant], theirs)
+        passages = [row for row in _passages(memory, tenant) if swept or not row["subject"].startswith(REFUSED)]
+        found += _of_memory(stored, passages, {mail.source_id: mail for mail in theirs})
+    return found
+
+
+async def _of_jobs(admin: psycopg.AsyncConnection[Any], tenants: Collection[UUID]) -> list[str]:
+    jobs = await _rows(
+        admin, "SELECT tenant_id, status, last_error_code AS code FROM historical_sync_jobs ORDER BY created_at"
+    )
+    last = {job["tenant_id"]: job for job in jobs}
+    found = ["a tenant has no job" for tenant in tenants if tenant not in last]
+    found += [f"the job is {job['status']} ({job['code']})" for job in last.values() if job["status"] != "completed"]
     unfinished = await _rows(
         admin,
         "SELECT chunk.state FROM sync_chunks chunk JOIN historical_sync_jobs job ON job.id = chunk.job_id"
         " WHERE job.status = 'completed' AND chunk.state NOT IN ('done', 'quarantined')",
     )
-    found += [f"a chunk of a completed job is {chunk['state']}" for chunk in unfinished]
-    messages = await _rows(admin, _MESSAGES)
-    failures = await _rows(admin, "SELECT tenant_id, source_id FROM failures")
-    found += _of_record(messages, failures, tenant, mails)
-    found += await _of_tenant(admin, tenant)
-    return found + _of_memory(messages, _passages(memory, tenant), {mail.source_id: mail for mail in mails})
+    return found + [f"a chunk of a completed job is {chunk['state']}" for chunk in unfinished]
 
 
-def _of_record(messages: list[Row], failures: list[Row], tenant: UUID, mails: Sequence[Mail]) -> list[str]:
+def _of_record(messages: list[Row], failures: list[Row], mails: Sequence[Mail]) -> list[str]:
     found = []
     stored, failed = Counter(row["source_id"] for row in messages), Counter(row["source_id"] for row in failures)
-    foreign = [row["source_id"] for row in (*messages, *failures) if row["tenant_id"] != tenant]
-    found += [f"{source_id} is under another tenant" for source_id in foreign]
     by_id = {row["source_id"]: row for row in messages}
     for mail in mails:
         times = (stored.pop(mail.source_id, 0), failed.pop(mail.source_id, 0))
@@ -142,18 +159,23 @@ def _of_message(row: Row, mail: Mail) -> list[str]:
     return found
 
 
-async def _of_tenant(admin: psycopg.AsyncConnection[Any], tenant: UUID) -> list[str]:
+async def _of_tenants(admin: psycopg.AsyncConnection[Any], mails: Truth) -> list[str]:
+    """Find rows of nobody, and rows under one tenant in which another's domain occurs: no mail names both."""
     tables = await _rows(
         admin,
         "SELECT relname::text AS name FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid"
         " WHERE attname = 'tenant_id' AND relkind IN ('r', 'p')",
     )
-    counts = " UNION ALL ".join(
-        f"SELECT '{table['name']}' AS table, count(*) AS rows FROM {table['name']} WHERE tenant_id <> %(tenant)s"
-        for table in tables
-    )
-    foreign = await _rows(admin, counts, {"tenant": tenant})
-    return [f"{row['rows']} rows of {row['table']} are another tenant's" for row in foreign if row["rows"]]
+    domains = {tenant: theirs[0].domain for tenant, theirs in mails.items()}
+    found = []
+    for name in (table["name"] for table in tables):
+        nobodys = f"SELECT FROM {name} WHERE tenant_id <> ALL(%(tenants)s)"
+        found += [f"a row of {name} is nobody's" for _ in await _rows(admin, nobodys, {"tenants": list(domains)})]
+        for tenant, domain in domains.items():
+            mixed = f"SELECT FROM {name} each WHERE tenant_id <> %(tenant)s AND strpos(each::text, %(domain)s) > 0"
+            values = {"tenant": tenant, "domain": domain}
+            found += [f"a row of {name} has another tenant's words" for _ in await _rows(admin, mixed, values)]
+    return found
 
 
 def _of_memory(messages: list[Row], passages: list[Row], mails: dict[str, Mail]) -> list[str]:
@@ -165,9 +187,7 @@ def _of_memory(messages: list[Row], passages: list[Row], mails: dict[str, Mail])
             found.append(f"a passage of {row['message_id']} has another's vector")
         message = known.get(row["message_id"])
         if message is None:
-            # The memory is written before the database refuses the message; a sweep takes such rows away.
-            if not row["subject"].startswith(REFUSED):
-                found.append("a passage is of a message that the record does not know")
+            found.append("a passage is of a message that the record does not know")
         elif row["generation"] == message["generation"]:
             shown.setdefault(row["message_id"], []).append(row)
     for message_id, message in known.items():

@@ -18,6 +18,8 @@ from atom_torture.schedule import Event
 
 LAPSE_S = 26.0
 """Longer than a lease: after it, another worker has the chunk."""
+CUT_OFF_S = 45.0
+"""Longer than it may believe in a lease that it cannot renew."""
 SLOW_S = 25.0
 """Longer than a lease, which is renewed meanwhile."""
 HOUR_S = 3600.0
@@ -42,8 +44,7 @@ class Life:
         self.clock = WorkerClock(time)
         self.tasks: set[asyncio.Task[object]] = set()
         self.dead = False
-        self.muted_until = 0.0
-        """Its renewals do not get through before this time."""
+        self._cut_off_until = 0.0
         self.sound = True
         """No lease of its may lapse."""
         self.fired: list[tuple[str, str, float]] = []
@@ -51,12 +52,23 @@ class Life:
         self.time = time
         self._events = {(event.point, event.nth): event.kind for event in events}
         self._reached = reached
-        self.handling: set[UUID] = set()
-        """Chunks that a handler of its works at."""
+        self.handling: dict[UUID, float] = {}
+        """Chunks that a handler of its works at, and when each lease was given or renewed last."""
+        self.went_on_at = 0.0
         self.held_up = 0
         """Tasks that wait at a point."""
         self._going = asyncio.Event()
         self._going.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it is stopped as by SIGSTOP: its heartbeat stands still too."""
+        return not self._going.is_set()
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether its renewals do not get through."""
+        return self.time.elapsed < self._cut_off_until
 
     def alive(self) -> None:
         """Raise Crashed in a life that is over."""
@@ -79,12 +91,16 @@ class Life:
                 self.dead = True
             case "stop":
                 self._going.clear()
+                self.sound = False
                 try:
-                    await self._lapse()
+                    await self.time.sleep(LAPSE_S)
                 finally:  # its task may be cancelled meanwhile
                     self._going.set()
+                    self.went_on_at = self.time.elapsed
             case "lose":
-                await self._lapse()
+                self.sound = False
+                self._cut_off_until = self.time.elapsed + CUT_OFF_S
+                await self.time.sleep(CUT_OFF_S)
             case "slow":
                 # Before its heartbeat knows of a lease, or when it has let it go.
                 self.sound = self.sound and point not in ("leased", "settling")
@@ -108,11 +124,6 @@ class Life:
             raise Crashed
         if kind:
             await fail(kind)
-
-    async def _lapse(self) -> None:
-        self.sound = False
-        self.muted_until = self.time.elapsed + LAPSE_S
-        await self.time.sleep(LAPSE_S)
 
     def _struck(self, point: str) -> str:
         self._reached[point] += 1

@@ -176,6 +176,18 @@ PLANTS = (
         "",
     ),
     Plant(
+        "a lease that cannot be renewed is believed in for ever",
+        "jobs/heartbeat.py",
+        "if now - item.renewed_at < self._lease_s}",
+        "if now}",
+    ),
+    Plant(
+        "a memory is kept open without its tenant's name",
+        _PAGE,
+        "index = await parts.memory(lease.tenant_id)\n",
+        'index = store_page.__dict__.setdefault("index", await parts.memory(lease.tenant_id))\n',
+    ),
+    Plant(
         "a lost lease does not stop the handler",
         "jobs/worker.py",
         "            loop.call_soon_threadsafe(handling.cancel)\n",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from atom_torture.campaign import Caught, Outcome
-from atom_torture.processes.bounds import BOUNDS, exceeded_together, quantile
+from atom_torture.processes.bounds import BOUNDS, quantile
 from atom_torture.processes.campaign import Runs
 from atom_torture.processes.schedule import STRIKES
 from atom_torture.schedule import CALLS, MOVES, POINTS
@@ -33,14 +33,14 @@ td:not(:first-child) {{ text-align: right; }} .bad {{ background: #fdd; }} code 
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Report:
-    """What is reported of a run."""
+    """What is reported of a run, as far as it has come. `seconds`: what its schedules took."""
 
     first: int
-    outcome: Outcome
-    caught: Sequence[Caught]
-    seconds: float
+    outcome: Outcome = field(default_factory=Outcome)
+    caught: list[Caught] = field(default_factory=list)
+    seconds: float = 0.0
     runs: Runs = field(default_factory=Runs)
 
     def as_json(self) -> dict[str, Any]:
@@ -75,7 +75,8 @@ class Report:
 def every_kind() -> set[str]:
     """Name everything that can strike, as `point/kind`."""
     points = {f"{point}/{kind}" for point, kinds in POINTS.items() for kind in kinds}
-    return points | {f"page/{kind}" for kind in CALLS} | {f"person/{kind}" for kind in MOVES}
+    calls = {f"{on}/{kind}" for on, kinds in CALLS.items() for kind in kinds}
+    return points | calls | {f"person/{kind}" for kind in MOVES}
 
 
 def _processes(first: int, runs: Runs) -> dict[str, Any]:
@@ -101,7 +102,7 @@ def _processes(first: int, runs: Runs) -> dict[str, Any]:
         "never_fired": sorted(
             {f"{where}/{kind}" for where, kinds in STRIKES.items() for kind in kinds} - runs.fired.keys()
         ),
-        "exceeded": exceeded_together(runs.measured),
+        "exceeded": runs.together,
         "violations": [
             {"schedule": json.loads(schedule), "violations": violations} for schedule, violations in runs.failed
         ],

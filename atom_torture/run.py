@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from atom_backfill.jobs.job import JobId
-from atom_torture.arena import Arena, Beating, Mailbox
+from atom_torture.arena import Arena, Beating, Scene
 from atom_torture.checker import Watcher, at_rest
 from atom_torture.life import Life, bury
 from atom_torture.schedule import HIDING, Schedule
@@ -36,35 +36,42 @@ class Result:
 
 async def run_schedule(arena: Arena, schedule: Schedule) -> Result:
     """Run it. Whatever is wrong is in the result; only a mistake of the harness raises."""
-    async with arena.mailbox(schedule) as box:
-        driver = _Driver(arena, box, Result(schedule))
+    async with arena.scene(schedule) as scene:
+        driver = _Driver(arena, scene, Result(schedule))
         try:
-            await box.start()
+            for box in scene.boxes.values():
+                await box.start()
             await driver.drive()
         finally:
             await driver.end()
-        watched = driver.watcher.violations
-        rest = await at_rest(arena.admin, box.memory, box.tenant, box.mails) if not driver.result.violations else []
-        driver.result.violations += [*watched, *rest]
-        driver.result.fired.update(f"page/{kind}" for kind in box.source.fired.elements())
-        return driver.result
+        result = driver.result
+        result.violations += driver.watcher.violations
+        if not result.violations:
+            result.violations += await at_rest(arena.admin, scene.box.memory, scene.mails, swept=False)
+        if not result.violations:
+            await driver.sweep(at_rest=True)
+            result.violations += await at_rest(arena.admin, scene.box.memory, scene.mails, swept=True)
+        result.fired.update(scene.box.source.fired)
+        return result
 
 
 class _Driver:
-    def __init__(self, arena: Arena, box: Mailbox, result: Result) -> None:
+    def __init__(self, arena: Arena, scene: Scene, result: Result) -> None:
         self._arena = arena
-        self._box = box
+        self._scene = scene
+        self._box = scene.box
         self.result = result
-        self.watcher = Watcher(arena.admin, box.mails)
-        self._reached: list[Counter[str]] = [Counter() for _ in range(box.schedule.workers)]
-        self._working: list[Beating | None] = [None] * box.schedule.workers
-        self._revive_at = [0.0] * box.schedule.workers
+        self.watcher = Watcher(arena.admin, scene.mails)
+        workers = scene.schedule.workers
+        self._reached: list[Counter[str]] = [Counter() for _ in range(workers)]
+        self._working: list[Beating | None] = [None] * workers
+        self._revive_at = [0.0] * workers
         self._lives = 0
         self._dying: list[float] = []
         self._died_at: list[float] = []
         self._progress = (0, 0)
         self._calm_turns = 0
-        self._moves = list(box.schedule.moves)
+        self._moves = list(scene.schedule.moves)
         self._undo: tuple[float, str] | None = None
 
     async def drive(self) -> None:
@@ -80,7 +87,7 @@ class _Driver:
                 self.result.violations.append("a call hangs")
                 return
             if any(beating and beating.strays for beating in self._working):
-                self.result.violations.append("a worker goes on with a lease that it knows to be lost")
+                self.result.violations.append("a worker goes on with a lease that it must know to be lost")
                 return
             ended = await self._arena.advance(self._arena.time.until_next(BEAT_S))
             self._calm_turns = self._calm_turns + 1 if ended and self._rests() else 0
@@ -121,17 +128,17 @@ class _Driver:
                 self._dying.append(beating.life.fired[-1][2] if beating.life.dead else now)
                 self._working[number] = None
                 self._revive_at[number] = now + REVIVE_S
-            elif now - beating.beat_at >= BEAT_S and now >= beating.life.muted_until:
+            elif now - beating.beat_at >= BEAT_S and not beating.life.stopped:
                 beating.beat_at = now
                 if beating.busy:
                     await asyncio.to_thread(beating.heartbeat.beat)
 
     def _employ(self, number: int) -> None:
         self._lives += 1
-        mine = [event for event in self._box.schedule.events if event.worker == number]
+        mine = [event for event in self._scene.schedule.events if event.worker == number]
         # What has struck an earlier life of this slot does not strike again: the counts go on.
         life = Life(f"w{number}.{self._lives}", self._arena.time, mine, self._reached[number])
-        self._working[number] = self._arena.employ(self._box, number, life)
+        self._working[number] = self._arena.employ(self._scene, number, life)
 
     def _note_end(self, beating: Beating) -> None:
         """A worker that ends without having been killed is a violation."""
@@ -157,14 +164,31 @@ class _Driver:
         elif self._moves and not self._undo and self.watcher.records >= self._moves[0].after:
             move = self._moves.pop(0)
             job = await self._job()
-            if await self._is_running(job):
+            if move.kind == "sweep":
+                await self.sweep()
+                self.result.fired["person/sweep"] += 1
+            elif await self._is_running(job):
                 await (self._box.control.pause if move.kind == "pause" else self._box.control.cancel)(job)
                 self._undo = (now + MOVED_S, move.kind)
                 self.result.fired[f"person/{move.kind}"] += 1
 
+    async def sweep(self, *, at_rest: bool = False) -> None:
+        """Do what sweepers do. They may find rows in the memory of pages that do not count, or not yet; at rest, only
+        of messages that the database refuses.
+        """
+        for box in self._scene.boxes.values():
+            found = await asyncio.wait_for(self._arena.sweep(box), HANGS_S)
+            if not at_rest or any(mail.poison == "refused" for mail in box.mails):
+                found |= {"foreign": 0, "unsettled": 0}
+            told = [f"a sweep has found {count} times {kind}" for kind, count in found.items() if count]
+            self.result.violations += told
+
     async def _job(self) -> JobId:
         row = await (
-            await self._arena.admin.execute("SELECT id FROM historical_sync_jobs ORDER BY created_at DESC LIMIT 1")
+            await self._arena.admin.execute(
+                "SELECT id FROM historical_sync_jobs WHERE tenant_id = %s ORDER BY created_at DESC LIMIT 1",
+                [self._box.tenant],
+            )
         ).fetchone()
         assert row is not None
         return JobId(row[0])

@@ -28,15 +28,25 @@ POINTS: Mapping[str, tuple[str, ...]] = {
     "settled": ("crash", "slow"),
 }
 """Where something can go wrong, and what: the points of a page, of the memory's write, and within a transaction."""
-CALLS = ("unavailable", "throttled", "twice", "shuffled", "lost_next", "broken_link", "empty", "slow")
-"""What a call for a page can meet; `twice` delivers again what an earlier page had."""
+_TROUBLE = ("unavailable", "throttled", "slow")
+CALLS: Mapping[str, tuple[str, ...]] = {
+    "page": (*_TROUBLE, "twice", "shuffled", "lost_next", "broken_link", "empty"),
+    "places": (*_TROUBLE, "empty"),
+    "folders": _TROUBLE,
+    "count": _TROUBLE,
+    "message": _TROUBLE,
+}
+"""What calls of the mailbox can meet; `twice` delivers again what an earlier page had."""
 POISONS = ("unreadable", "malformed", "refused")
 """A message that the source cannot give, that cannot be parsed, or that the database refuses."""
-HIDING = {"lost_next", "empty"}
+HIDING = {"page/lost_next", "page/empty"}
 """After such a call a walk may believe that there is no more; the last walk finds what it has passed by."""
-MOVES = ("pause", "cancel", "again")
+MOVES = ("pause", "cancel", "again", "sweep")
 """What a person does meanwhile, and undoes a minute later: a cancelled job is started anew, `again` to read everything
-that is there already once more."""
+that is there already once more. `sweep`: everything is swept while pages are on their way, which no one undoes."""
+
+
+NEIGHBOURS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +61,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The n-th call for a page (from 1, over all workers) meets this."""
+    """The n-th call of one sort (from 1, over all workers) meets this."""
 
     nth: int
     kind: str
+    on: str = "page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,10 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """`poison`: kinds, given to the mailbox's messages in order of chance; `page`: messages a page."""
+    """`poison`: kinds, given to the mailbox's messages in order of chance; `page`: messages a page.
+
+    `neighbour`: mails of another tenant's mailbox, which the same workers read; 0 for none.
+    """
 
     seed: int
     mails: int
@@ -75,6 +89,7 @@ class Schedule:
     page: int
     workers: int
     concurrency: int
+    neighbour: int = 0
     events: tuple[Event, ...] = ()
     calls: tuple[Call, ...] = ()
     poison: tuple[str, ...] = ()
@@ -90,7 +105,7 @@ def from_seed(seed: int) -> Schedule:
     rng = random.Random(seed)
     workers = rng.choice((1, 2, 2, 3))
     events = tuple(_event(rng, workers) for _ in range(rng.choice((1, 2, 3, 4, 6, 8))))
-    calls = {rng.randint(1, 14): rng.choice(CALLS) for _ in range(rng.choice((0, 0, 1, 2, 3)))}
+    calls = {(call.on, call.nth): call for call in (_call(rng) for _ in range(rng.choice((0, 0, 1, 2, 3))))}
     moves = (Move(rng.randint(1, 20), rng.choice(MOVES)),) if rng.random() < 0.25 else ()
     return Schedule(
         seed=seed,
@@ -99,11 +114,17 @@ def from_seed(seed: int) -> Schedule:
         page=rng.choice((3, 5, 8)),
         workers=workers,
         concurrency=rng.choice((1, 2, 4)),
+        neighbour=rng.randint(2, 8) if rng.random() < NEIGHBOURS else 0,
         events=events,
-        calls=tuple(Call(nth, kind) for nth, kind in sorted(calls.items())),
+        calls=tuple(calls[each] for each in sorted(calls)),
         poison=tuple(rng.choice(POISONS) for _ in range(rng.choice((0, 0, 1, 2)))),
         moves=moves,
     )
+
+
+def _call(rng: random.Random) -> Call:
+    on = "page" if rng.random() < 0.6 else rng.choice(list(CALLS))
+    return Call(rng.randint(1, {"page": 14, "places": 4}.get(on, 2)), rng.choice(CALLS[on]), on)
 
 
 def _event(rng: random.Random, workers: int) -> Event:
@@ -119,6 +140,7 @@ def parse(text: str) -> Schedule:
     schedule = Schedule(
         seed=whole(document, "seed", 0),
         **sizes,
+        neighbour=whole(document, "neighbour", 0),
         events=tuple(_event_of(each, sizes["workers"]) for each in list_of(document, "events")),
         calls=tuple(map(_call_of, list_of(document, "calls"))),
         poison=tuple(one_of(kind, "poison", POISONS) for kind in list_of(document, "poison")),
@@ -139,8 +161,9 @@ def _event_of(told: Any, workers: int) -> Event:
 
 
 def _call_of(told: Any) -> Call:
-    document = checked(told, Call, "a call")
-    return Call(whole(document, "nth", 1), one_of(document.get("kind"), "kind", CALLS))
+    document = {"on": "page", **checked(told, Call, "a call")}
+    on = one_of(document.get("on"), "on", tuple(CALLS))
+    return Call(whole(document, "nth", 1), one_of(document.get("kind"), "kind", CALLS[on]), on)
 
 
 def _move_of(told: Any) -> Move:

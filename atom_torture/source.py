@@ -28,18 +28,18 @@ SLOW_S = 8.0
 
 
 class TortureSource:
-    """One mailbox, shared by all workers: calls are counted over all of them."""
+    """One mailbox, shared by all workers: calls of a sort are counted over all of them."""
 
     def __init__(self, mails: Sequence[Mail], calls: Sequence[Call], time: Time) -> None:
         self._mails = sorted(mails, key=_newest_first)
-        self._calls = {call.nth: call.kind for call in calls}
+        self._calls = {(call.on, call.nth): call.kind for call in calls}
         self._time = time
-        self._asked = 0
-        self._given: list[RawItem] = []
+        self._asked = Counter[str]()
         self.fired = Counter[str]()
 
     async def folders(self) -> tuple[Folder, ...]:
         """List the folders, one of which is the inbox."""
+        await self._meet("folders")
         names = sorted({mail.folder for mail in self._mails})
         return tuple(
             Folder(FolderId(name), name.title(), "inbox" if number == 0 else "", self._count(name, Window(None, None)))
@@ -48,20 +48,12 @@ class TortureSource:
 
     async def count(self, folder: FolderId, window: Window) -> int | None:
         """Count the messages of a window."""
+        await self._meet("count")
         return self._count(folder, window)
 
     async def page(self, folder: FolderId, window: Window, *, size: int, link: Link | None = None) -> Page:
         """Read a page of whole messages, unless the schedule has something else for this call."""
-        self._asked += 1
-        kind = self._calls.get(self._asked, "")
-        if kind in ("unavailable", "throttled", "slow", "empty"):
-            self.fired[kind] += 1
-        if kind == "unavailable":
-            raise RetryLaterError("torture", "The mailbox does not answer.")
-        if kind == "throttled":
-            raise ThrottledError("torture", "The mailbox asks to wait.", after=THROTTLED_S)
-        if kind == "slow":
-            await self._time.sleep(SLOW_S)
+        kind = await self._meet("page")
         mails = self._of(folder, window)
         at = _offset(folder, window, link)
         if kind == "empty":
@@ -73,20 +65,24 @@ class TortureSource:
             more,
             tuple(_unreadable(mail) for mail in here if mail.poison == "unreadable"),
         )
-        spoilt = self._spoilt(page, folder, kind)
+        spoilt = _spoilt(page, kind, [_raw(mail) for mail in mails[:at] if mail.poison != "unreadable"])
         if spoilt != page:  # a last page has no link to lose
-            self.fired[kind] += 1
+            self.fired[f"page/{kind}"] += 1
         return spoilt
 
     async def places(self, folder: FolderId, window: Window, *, size: int, link: Link | None = None) -> PlacePage:
         """Read a page of ids."""
+        kind = await self._meet("places")
         mails = self._of(folder, window)
         at = _offset(folder, window, link)
+        if kind == "empty":
+            return PlacePage((), _link(folder, window, at))
         more = _link(folder, window, at + size) if at + size < len(mails) else None
         return PlacePage(tuple(_place(mail) for mail in mails[at : at + size]), more)
 
     async def message(self, source_id: SourceId) -> RawItem:
         """Read one message."""
+        await self._meet("message")
         mail = next((mail for mail in self._mails if mail.source_id == source_id), None)
         if mail is None:
             raise NotFoundError("no_such_message", "There is no such message.")
@@ -98,20 +94,19 @@ class TortureSource:
         """Tell which mailbox this is."""
         return MailboxIdentity("torture", "ines@lumen.example")
 
-    def _spoilt(self, page: Page, folder: FolderId, kind: str) -> Page:
-        before = [item for item in self._given if item.folder_id == folder]
-        self._given += page.items
-        match kind:
-            case "twice":
-                return replace(page, items=(*page.items, *before[-3:]))
-            case "shuffled":
-                return replace(page, items=page.items[::-1])
-            case "lost_next":
-                return replace(page, next=None)
-            case "broken_link":
-                return replace(page, next=None, broken_link=page.next is not None)
-            case _:
-                return page
+    async def _meet(self, on: str) -> str:
+        """Count a call and let it meet what it must; returns what is left for the caller to do."""
+        self._asked[on] += 1
+        kind = self._calls.get((on, self._asked[on]), "")
+        if kind in ("unavailable", "throttled", "slow", "empty"):
+            self.fired[f"{on}/{kind}"] += 1
+        if kind == "unavailable":
+            raise RetryLaterError("torture", "The mailbox does not answer.")
+        if kind == "throttled":
+            raise ThrottledError("torture", "The mailbox asks to wait.", after=THROTTLED_S)
+        if kind == "slow":
+            await self._time.sleep(SLOW_S)
+        return kind
 
     def _of(self, folder: FolderId, window: Window) -> list[Mail]:
         if not any(mail.folder == folder for mail in self._mails):
@@ -120,6 +115,21 @@ class TortureSource:
 
     def _count(self, folder: str, window: Window) -> int:
         return sum(mail.folder == folder and _within(mail, window) for mail in self._mails)
+
+
+def _spoilt(page: Page, kind: str, before: Sequence[RawItem]) -> Page:
+    """Change a page as told; `before`: what the pages before it have listed."""
+    match kind:
+        case "twice":
+            return replace(page, items=(*page.items, *before[-3:]))
+        case "shuffled":
+            return replace(page, items=page.items[::-1])
+        case "lost_next":
+            return replace(page, next=None)
+        case "broken_link":
+            return replace(page, next=None, broken_link=page.next is not None)
+        case _:
+            return page
 
 
 def _newest_first(mail: Mail) -> tuple[float, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -14,9 +14,10 @@ from psycopg.pq import TransactionStatus
 
 from atom_backfill.db.connecting import BoundedAsyncConnection, connect
 from atom_backfill.db.pool import Database, PoolLimits, Scope, Transaction
-from atom_backfill.errors import AtomError
-from atom_backfill.jobs.job import Lane, Lease, Outcome
-from atom_backfill.jobs.postgres import PostgresJobStore
+from atom_backfill.errors import AtomError, RetryLaterError
+from atom_backfill.jobs.job import ChunkId, Lane, Lease, Outcome
+from atom_backfill.jobs.ports import Standing
+from atom_backfill.jobs.postgres import PostgresJobStore, PostgresRenewals
 from atom_backfill.memory.lance import LancePassages
 from atom_backfill.memory.ports import PassageRow, Vectors
 from atom_torture.life import CURRENT, Life
@@ -156,6 +157,26 @@ class TorturedPassages(LancePassages):
         """Note in which folders messages lie now."""
         with _life().time.call():
             await super().place(folders)
+
+
+class TorturedRenewals:
+    """Renewals that do not get through while a life is cut off."""
+
+    def __init__(self, inner: PostgresRenewals, life: Life) -> None:
+        self._inner = inner
+        self._life = life
+
+    def renew(self, leases: Iterable[Lease]) -> dict[ChunkId, Standing]:
+        """Extend leases."""
+        if self._life.cut_off:
+            raise RetryLaterError("torture", "The database does not answer.")
+        standings = self._inner.renew(leases)
+        for chunk in self._life.handling.keys() & {each for each, how in standings.items() if how is Standing.HELD}:
+            self._life.handling[chunk] = self._life.time.elapsed
+        return standings
+
+    def close(self) -> None:
+        """Leave the slot's connection to whoever comes next."""
 
 
 async def _connected(url: str) -> BoundedAsyncConnection:

@@ -16,6 +16,8 @@ class Bound:
     share: float = 1.0
 
 
+ENOUGH = 40
+"""Runs among which each measurement is due."""
 BOUNDS: Mapping[str, Bound] = {
     "kill": Bound(30.0, "kill -9 to the next commit of every chunk that the worker had, with real leases", 0.95),
     "restart": Bound(15.0, "server restarted, or killed and back, to the next commit"),
@@ -41,6 +43,12 @@ def exceeded_together(measured: Mapping[str, Sequence[float]]) -> list[str]:
         if at is not None and at > bound.seconds:
             found.append(f"{name}: {at:.1f} s for {bound.share:.0%}, and {bound.seconds:.0f} s are allowed")
     return found
+
+
+def unjudged(measured: Mapping[str, Sequence[float]], runs: int) -> list[str]:
+    """Say which bounds nothing was held against, where there were runs enough for each."""
+    missing = [name for name in BOUNDS if not measured.get(name)] if runs >= ENOUGH else []
+    return [f"{name}: no time could be judged; let the machine be idle" for name in missing]
 
 
 def quantile(values: Sequence[float], share: float) -> float | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from atom_torture.campaign import refuse_fewer, running
-from atom_torture.processes.bounds import exceeded_together
+from atom_torture.processes.bounds import exceeded_together, unjudged
 
 SHARD = ("-m", "atom_torture.processes.shard")
 
@@ -28,8 +28,13 @@ class Runs:
 
     @property
     def violations(self) -> list[str]:
-        """Every violation: those of single runs, and bounds that too many measurements are beyond."""
-        return [*(words for _, found in self.failed for words in found), *exceeded_together(self.measured)]
+        """Every violation: those of single runs, and of all of them together."""
+        return [*(words for _, found in self.failed for words in found), *self.together]
+
+    @property
+    def together(self) -> list[str]:
+        """Bounds that too many measurements are beyond, or that nothing could be held against."""
+        return [*exceeded_together(self.measured), *unjudged(self.measured, self.runs)]
 
     def add(self, told: dict[str, Any]) -> None:
         """Take in what a shard tells of a run."""
@@ -46,28 +51,30 @@ class Runs:
 def run_processes(
     first: int,
     count: int,
+    runs: Runs,
     *,
     jobs: int = 1,
-    product: Path | None = None,
     told: Callable[[Runs], None] | None = None,
-) -> Runs:
-    """Do the runs of `count` seeds from `first` on. `product`: a folder with another copy of the product."""
+) -> None:
+    """Do the runs of `count` seeds from `first` on, and add what comes of them to `runs`."""
     jobs = max(1, min(jobs, count))
     shards = [[*SHARD, str(first + n), str(len(range(n, count, jobs))), str(jobs)] for n in range(jobs)]
-    return _gathered(shards, count, product, told)
+    _gather(shards, count, None, runs, told)
 
 
 def replay_processes(schedule: str, *, product: Path | None = None) -> Runs:
     """Do one run, given as JSON."""
-    return _gathered([[*SHARD, "--schedule", schedule]], 1, product, None)
-
-
-def _gathered(commands: list[list[str]], count: int, product: Path | None, told: Callable[[Runs], None] | None) -> Runs:
     runs = Runs()
+    _gather([[*SHARD, "--schedule", schedule]], 1, product, runs, None)
+    return runs
+
+
+def _gather(
+    commands: list[list[str]], count: int, product: Path | None, runs: Runs, told: Callable[[Runs], None] | None
+) -> None:
     with running(commands, product) as lines:
         for line in lines:
             runs.add(json.loads(line))
             if told:
                 told(runs)
     refuse_fewer(runs.runs, count)
-    return runs

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Sequence
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 
 from atom_torture.processes.schedule import Schedule
-from atom_torture.schedule import Schedule as Mailbox
 from atom_torture.truth import Mail, mailbox
 
 NAME = "ines"
@@ -18,8 +18,7 @@ ADDRESS = f"{NAME}@example.com"
 
 def mails_of(schedule: Schedule) -> tuple[Mail, ...]:
     """Make the mails of a run."""
-    about = Mailbox(schedule.seed, schedule.mails, schedule.folders, schedule.page, 1, 1, poison=schedule.poison)
-    return mailbox(about)
+    return mailbox(schedule.seed, mails=schedule.mails, folders=schedule.folders, poison=schedule.poison)
 
 
 def write_mailbox(folder: Path, mails: Sequence[Mail]) -> None:
@@ -54,14 +53,14 @@ def _message(mail: Mail) -> dict[str, Any]:
         "lastModifiedDateTime": written,
         "receivedDateTime": at,
         "sentDateTime": written,
-        "internetMessageId": f"<{mail.source_id}@lumen.example>",
+        "internetMessageId": f"<{mail.source_id}@{mail.domain}>",
         "conversationId": f"thread-{mail.source_id}",
         "subject": mail.subject,
         "body": {"contentType": "text", "content": mail.body},
         "bodyPreview": mail.body[:60],
-        "from": _person(mail.sender),
-        "sender": _person(mail.sender),
-        "toRecipients": [_person(name) for name in mail.recipients],
+        "from": _person(mail, mail.sender),
+        "sender": _person(mail, mail.sender),
+        "toRecipients": [_person(mail, name) for name in mail.recipients],
         "ccRecipients": [],
         "bccRecipients": [],
         "replyTo": [],
@@ -72,5 +71,6 @@ def _message(mail: Mail) -> dict[str, Any]:
     }
 
 
-def _person(name: str) -> dict[str, Any]:
-    return {"emailAddress": {"name": name, "address": f"{name.split(maxsplit=1)[0].lower()}@lumen.example"}}
+def _person(mail: Mail, name: str) -> dict[str, Any]:
+    name, address = parseaddr(mail.address(name))
+    return {"emailAddress": {"name": name, "address": address}}

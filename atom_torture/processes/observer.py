@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from atom_torture.checker import Watcher
+from atom_torture.checker import Truth, Watcher
+from atom_torture.truth import Mail
 
 EVERY_S = 0.1
 LOOK_EVERY = 10
@@ -66,8 +67,9 @@ class Seen:
 class Observer:
     """Use `observing`. `healthy` names the processes whose leases may not lapse."""
 
-    def __init__(self, url: str, healthy: Callable[[], set[int]]) -> None:
+    def __init__(self, url: str, mails: Sequence[Mail], healthy: Callable[[], set[int]]) -> None:
         self.url = url
+        self.mails = mails
         self.seen: Seen | None = None
         self.violations: list[str] = []
         self._healthy = healthy
@@ -102,7 +104,7 @@ class Observer:
             await asyncio.sleep(EVERY_S)
 
     async def _look_on(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        watcher = Watcher(connection)
+        watcher = Watcher(connection, await truth_of(connection, self.mails))
         looks = 0
         while True:
             seen = await _look(connection)
@@ -125,9 +127,9 @@ class Observer:
 
 
 @asynccontextmanager
-async def observing(url: str, healthy: Callable[[], set[int]]) -> AsyncIterator[Observer]:
+async def observing(url: str, mails: Sequence[Mail], healthy: Callable[[], set[int]]) -> AsyncIterator[Observer]:
     """Look while the block lasts."""
-    observer = Observer(url, healthy)
+    observer = Observer(url, mails, healthy)
     task = asyncio.create_task(observer.watch())
     try:
         yield observer
@@ -136,6 +138,13 @@ async def observing(url: str, healthy: Callable[[], set[int]]) -> AsyncIterator[
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def truth_of(connection: psycopg.AsyncConnection[Any], mails: Sequence[Mail]) -> Truth:
+    """Say whose the mails are: a run has one tenant."""
+    row = await (await connection.execute("SELECT tenant_id FROM accounts")).fetchone()
+    assert row is not None
+    return {row[0]: mails}
 
 
 async def _look(connection: psycopg.AsyncConnection[Any]) -> Seen | None:

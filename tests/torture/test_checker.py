@@ -6,41 +6,44 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lancedb
 
-from atom_torture.arena import Arena, Mailbox, an_arena
+from atom_torture.arena import Arena, Scene, an_arena
 from atom_torture.checker import Watcher, at_rest
 from atom_torture.life import Life, bury, track_tasks
 from atom_torture.schedule import Schedule
 
-CALM = Schedule(seed=5, mails=12, folders=2, page=5, workers=1, concurrency=2, poison=("unreadable", "refused"))
+CALM = Schedule(
+    seed=5, mails=12, folders=2, page=5, workers=1, concurrency=2, neighbour=3, poison=("unreadable", "refused")
+)
 
 
 @asynccontextmanager
-async def a_backfill(home: Path) -> AsyncIterator[tuple[Arena, Mailbox]]:
-    """A mailbox that has been read whole, in peace."""
+async def a_backfill(home: Path) -> AsyncIterator[tuple[Arena, Scene]]:
+    """Two tenants' mailboxes that have been read whole, in peace."""
     track_tasks(asyncio.get_running_loop())
-    async with an_arena(home) as arena, arena.mailbox(CALM) as box:
-        await box.start()
+    async with an_arena(home) as arena, arena.scene(CALM) as scene:
+        for box in scene.boxes.values():
+            await box.start()
         life = Life("w", arena.time, (), Counter())
-        working = arena.employ(box, 0, life)
+        working = arena.employ(scene, 0, life)
         while not await _completed(arena):
             await arena.time.calm(30)
             await arena.advance(arena.time.until_next(5.0))
             await asyncio.to_thread(working.heartbeat.beat)
         await bury(life)
-        yield arena, box
+        yield arena, scene
 
 
 async def _completed(arena: Arena) -> bool:
-    row = await (await arena.admin.execute("SELECT status FROM historical_sync_jobs")).fetchone()
-    return row is not None and row[0] == "completed"
+    rows = await (await arena.admin.execute("SELECT status FROM historical_sync_jobs")).fetchall()
+    return {status for (status,) in rows} == {"completed"}
 
 
+ONE_TENANT = "tenant_id = (SELECT max(id::text)::uuid FROM tenants WHERE name <> 'local')"
 AT_REST = {
     "DELETE FROM messages WHERE subject LIKE 'Order%'": "(stored, failed) (0, 0) times, not (1, 0)",
     "DELETE FROM failures": "(stored, failed) (0, 0) times, not (0, 1)",
@@ -49,6 +52,10 @@ AT_REST = {
     "DELETE FROM message_places": "lies in None",
     "UPDATE messages SET generation = 'other'": "is in the record and not in the memory",
     "UPDATE historical_sync_jobs SET status = 'failed'": "the job is failed",
+    "DELETE FROM historical_sync_jobs": "a tenant has no job",
+    "UPDATE messages SET tenant_id = gen_random_uuid()": "a row of messages is nobody's",
+    f"UPDATE messages SET {ONE_TENANT}": "(stored, failed) (2, 0) times",
+    f"UPDATE graph_nodes SET {ONE_TENANT}": "a row of graph_nodes has another tenant's words",
     "UPDATE sync_chunks SET state = 'ready'": "a chunk of a completed job is ready",
 }
 WHILE_RUNNING = {
@@ -70,34 +77,54 @@ WHILE_RUNNING = {
 
 
 async def test_whatever_is_changed_behind_the_products_back_is_named(tmp_path: Path) -> None:
-    async with a_backfill(tmp_path) as (arena, box):
-        assert await found(arena, box) == []
+    async with a_backfill(tmp_path) as (arena, scene):
+        assert await at_rest(arena.admin, scene.box.memory, scene.mails, swept=False) == []
+        assert "is of a message that the record does not know" in "; ".join(await found(arena, scene))
+        assert [each.rpartition(" ")[2] for each in await swept(arena, scene)] == ["foreign"]
+        assert await found(arena, scene) == [], "what the database refused is in the memory no more"
         for statement, words in AT_REST.items():
-            assert words in await found_after(arena, box, statement), statement
+            assert words in await found_after(arena, scene, statement), statement
         for statement, words in WHILE_RUNNING.items():
-            assert words in await seen_after(arena, box, statement), statement
-        fewer = replace(box, mails=box.mails[1:])
-        assert f"{box.mails[0].source_id} is in no mailbox" in await found(arena, fewer)
-        await the_memory_is_read_row_by_row(arena, box)
-        assert await found(arena, box) == [], "everything was put back"
+            assert words in await seen_after(arena, scene, statement), statement
+        box = scene.box
+        fewer = {**scene.mails, box.tenant: box.mails[1:]}
+        lacking = await at_rest(arena.admin, box.memory, fewer, swept=True)
+        assert lacking == [f"{box.mails[0].source_id} is in no mailbox"]
+        await the_memory_is_read_row_by_row(arena, scene)
+        assert await found(arena, scene) == [], "everything was put back"
+        await what_a_sweep_finds_is_told(arena, scene)
 
 
-async def found(arena: Arena, box: Mailbox) -> list[str]:
-    return await at_rest(arena.admin, box.memory, box.tenant, box.mails)
+async def found(arena: Arena, scene: Scene) -> list[str]:
+    return await at_rest(arena.admin, scene.box.memory, scene.mails, swept=True)
 
 
-async def found_after(arena: Arena, box: Mailbox, statement: str) -> str:
+async def swept(arena: Arena, scene: Scene) -> list[str]:
+    told = [await arena.sweep(box) for box in scene.boxes.values()]
+    return [f"{count} times {kind}" for each in told for kind, count in each.items() if count]
+
+
+async def what_a_sweep_finds_is_told(arena: Arena, scene: Scene) -> None:
+    assert await swept(arena, scene) == []
+    await arena.admin.execute("UPDATE historical_sync_jobs SET records_processed = records_processed + 1")
+    table = lancedb.connect(scene.box.memory / str(scene.box.tenant)).open_table("passages")
+    table.delete(f"message_id = '{table.search().limit(1).to_list()[0]['message_id']}'")
+    assert [each.rpartition(" ")[2] for each in await swept(arena, scene)] == ["missing", "counters", "counters"]
+    assert await found(arena, scene) == []
+
+
+async def found_after(arena: Arena, scene: Scene, statement: str) -> str:
     """What is found after a statement, which is then undone."""
     await arena.admin.execute("BEGIN; SET LOCAL session_replication_role = replica")
     await arena.admin.execute(statement.encode())
-    violations = await found(arena, box)
+    violations = await found(arena, scene)
     await arena.admin.execute("ROLLBACK")
     return "; ".join(violations)
 
 
-async def seen_after(arena: Arena, box: Mailbox, statement: str) -> str:
+async def seen_after(arena: Arena, scene: Scene, statement: str) -> str:
     """What a watcher notes when a statement comes between two looks."""
-    watcher = Watcher(arena.admin, box.mails)
+    watcher = Watcher(arena.admin, scene.mails)
     await watcher.look({"w"})
     assert watcher.violations == []
     await arena.admin.execute("BEGIN")
@@ -107,9 +134,9 @@ async def seen_after(arena: Arena, box: Mailbox, statement: str) -> str:
     return "; ".join(watcher.violations)
 
 
-async def the_memory_is_read_row_by_row(arena: Arena, box: Mailbox) -> None:
+async def the_memory_is_read_row_by_row(arena: Arena, scene: Scene) -> None:
     """Rows are added, changed and taken away; each time the table is brought back to the version before."""
-    table = lancedb.connect(box.memory / str(box.tenant)).open_table("passages")
+    table = lancedb.connect(scene.box.memory / str(scene.box.tenant)).open_table("passages")
     version, row = table.version, table.search().limit(1).to_arrow()
 
     def added(**changed: Any) -> None:
@@ -126,5 +153,5 @@ async def the_memory_is_read_row_by_row(arena: Arena, box: Mailbox) -> None:
     }
     for words, change in changes.items():
         change()
-        assert words in "; ".join(await found(arena, box)), words
+        assert words in "; ".join(await found(arena, scene)), words
         table.restore(version)

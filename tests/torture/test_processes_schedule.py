@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from atom_torture.campaign import Outcome
 from atom_torture.documents import ScheduleError
-from atom_torture.processes.bounds import exceeded, exceeded_together, quantile
+from atom_torture.processes.bounds import BOUNDS, ENOUGH, exceeded, exceeded_together, quantile, unjudged
 from atom_torture.processes.campaign import Runs
 from atom_torture.processes.mailbox import mails_of
 from atom_torture.processes.schedule import STRIKES, from_seed, parse
@@ -85,11 +84,18 @@ def test_a_bound_holds_for_each_measurement_or_for_most() -> None:
     assert quantile((), 0.5) is None
 
 
+def test_a_campaign_in_which_nothing_could_be_judged_is_no_success() -> None:
+    measured = {name: [1.0] for name in BOUNDS if name != "drain"}
+    assert unjudged(measured, ENOUGH) == ["drain: no time could be judged; let the machine be idle"]
+    assert unjudged(measured, ENOUGH - 1) == [], "so few runs may have had nobody to drain"
+    assert unjudged({**measured, "drain": [1.0]}, ENOUGH) == []
+
+
 def test_the_report_tells_what_was_measured_and_how_a_failed_run_is_done_again(tmp_path: Path) -> None:
     runs = Runs()
     told = {"fired": {"worker/kill": 1}, "measured": {"kill": [21.5]}, "unjudged": {"drain": [12.0]}, "seconds": 9.0}
     runs.add({**told, "violations": ["a worker has left a process behind"], "schedule": from_seed(3).as_line()})
-    Report(3, Outcome(), (), 1.0, runs).write(tmp_path)
+    Report(3, runs=runs).write(tmp_path)
     document = json.loads((tmp_path / "report.json").read_text())["processes"]
     assert (document["runs"], document["seeds"], document["fired"]) == (1, [3, 3], {"worker/kill": 1})
     assert document["measured_s"]["kill"]["p95"] == 21.5

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from atom_torture.documents import ScheduleError
-from atom_torture.schedule import POINTS, from_seed, parse
+from atom_torture.schedule import CALLS, MOVES, POINTS, from_seed, parse
 
 SOUND: dict[str, Any] = json.loads(from_seed(7).as_line())
 
@@ -33,10 +33,13 @@ def test_a_schedule_is_read_back_as_it_was_written(seed: int) -> None:
         ({"events": [{"worker": 0, "point": "read", "nth": 1, "kind": "40001"}]}, "'kind' is one of crash, stop"),
         ({"events": [{"worker": 0, "point": "read", "kind": "crash"}]}, "'nth' is a whole number from 1, not null"),
         ({"calls": [{"nth": 1, "kind": "nap"}]}, "'kind' is one of unavailable, throttled"),
+        ({"calls": [{"nth": 1, "kind": "slow", "on": "lunch"}]}, "'on' is one of page, places"),
+        ({"calls": [{"nth": 1, "kind": "twice", "on": "count"}]}, "'kind' is one of unavailable, throttled, slow"),
         ({"calls": ["twice"]}, "a call is one JSON object"),
         ({"calls": [{"nth": 1, "kind": "twice", "often": 2}]}, "a call has no 'often'"),
         ({"poison": ["arsenic"]}, "'poison' is one of unreadable, malformed, refused"),
         ({"mails": 1, "poison": ["refused", "refused"]}, "there are more poisons than mails"),
+        ({"neighbour": -1}, "'neighbour' is a whole number from 0, not -1"),
         ({"moves": [{"after": 1, "kind": "sell"}]}, "'kind' is one of pause, cancel, again"),
     ],
 )
@@ -53,5 +56,10 @@ def test_what_is_no_object_is_no_schedule(text: str) -> None:
 
 
 def test_seeds_reach_every_point_with_every_kind() -> None:
-    drawn = {(event.point, event.kind) for seed in range(3_000) for event in from_seed(seed).events}
-    assert drawn == {(point, kind) for point, kinds in POINTS.items() for kind in kinds}
+    schedules = [from_seed(seed) for seed in range(3_000)]
+    events = {(event.point, event.kind) for schedule in schedules for event in schedule.events}
+    calls = {(call.on, call.kind) for schedule in schedules for call in schedule.calls}
+    assert events == {(point, kind) for point, kinds in POINTS.items() for kind in kinds}
+    assert calls == {(on, kind) for on, kinds in CALLS.items() for kind in kinds}
+    assert {move.kind for schedule in schedules for move in schedule.moves} == {*MOVES}
+    assert {bool(schedule.neighbour) for schedule in schedules} == {True, False}
