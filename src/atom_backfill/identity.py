@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from json.encoder import encode_basestring_ascii
 from uuid import UUID
 
+from atom_backfill.errors import NotFoundError
+
 
 def message_id(account: UUID, source_id: str) -> UUID:
     """Name a message by its account (which belongs to one tenant) and its id at the source."""
@@ -39,6 +41,11 @@ def edge_id(source: UUID, relationship: str, target: UUID, ordinal: int = 0) -> 
     return _derived("edge", source.hex, relationship, target.hex, *period)
 
 
+def merge_id(node: UUID, other: UUID) -> UUID:
+    """Name that two nodes are one, in either order."""
+    return _derived("merge", *sorted((node.hex, other.hex)))
+
+
 def evidence_id(message: UUID, shown: UUID, field: str) -> UUID:
     """Name the evidence that a message gives for a node or an edge, by the field that it stands in."""
     return _beside(message, "evidence", shown.hex, field)
@@ -63,6 +70,14 @@ def slot_id(job: UUID, number: int) -> UUID:
 def generation_id(tenant: UUID, definition: str, model: str) -> UUID:
     """Name a generation of facts: the prompt and schema, and the model."""
     return _derived("generation", tenant.hex, definition, model)
+
+
+def id_range(prefix: str, what: str) -> tuple[UUID, UUID]:
+    """Return the least and the greatest id that begin with `prefix`. Raises NotFoundError where none can."""
+    digits = prefix.replace("-", "").lower()
+    if not digits or len(digits) > 32 or any(digit not in "0123456789abcdef" for digit in digits):
+        raise NotFoundError(f"no_such_{what}", f"{prefix!r} is not the id of a {what}, nor the beginning of one.")
+    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
 
 
 def content_hash(*parts: str) -> str:

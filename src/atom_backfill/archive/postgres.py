@@ -14,7 +14,7 @@ from atom_backfill.db.pool import Database
 from atom_backfill.db.scope import Work
 from atom_backfill.db.transaction import Row, Transaction
 from atom_backfill.errors import NotFoundError, UsageError
-from atom_backfill.identity import failure_id, message_id
+from atom_backfill.identity import failure_id, id_range, message_id
 from atom_backfill.jobs.job import Lease, TenantId
 
 SQL = load_queries(__package__)
@@ -185,7 +185,7 @@ class PostgresArchive:
         return folders
 
     async def _unread(self, prefix: str) -> NotFoundError | None:
-        least, most = uuid_range(prefix, "message")
+        least, most = id_range(prefix, "message")
         async with self._database.transaction(Work(self._tenant)) as tx:
             row = await tx.fetch_one(SQL["find_unread"], {"tenant": self._tenant, "least": least, "most": most})
         if row is None:
@@ -197,7 +197,7 @@ class PostgresArchive:
         )
 
     async def _resolve(self, query: str, prefix: str, what: str) -> UUID:
-        least, most = uuid_range(prefix, what)
+        least, most = id_range(prefix, what)
         async with self._database.transaction(Work(self._tenant)) as tx:
             rows = await tx.fetch_all(SQL[query], {"tenant": self._tenant, "least": least, "most": most})
         if not rows:
@@ -209,16 +209,6 @@ class PostgresArchive:
             raise UsageError("ambiguous", f"{prefix!r} names several {what}s: give more of the id.")
         found: UUID = rows[0]["id"]
         return found
-
-
-def uuid_range(prefix: str, what: str) -> tuple[UUID, UUID]:
-    """Return the least and the greatest id that begin with `prefix`. Raises NotFoundError where none can."""
-    digits = prefix.replace("-", "").lower()
-    if not digits or len(digits) > 32 or any(digit not in "0123456789abcdef" for digit in digits):
-        raise NotFoundError(
-            f"no_such_{what}", f"{prefix!r} is not the id of a {what}, nor the beginning of one: `search` shows ids."
-        )
-    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
 
 
 def _jsonb(row: dict[str, Any], *columns: str) -> dict[str, Any]:

@@ -61,6 +61,7 @@ class Rule(StrEnum):
     ORGANIZATION_NAME = "organization-name"
     BRAND = "brand"
     ACRONYM = "acronym"
+    MENTION = "mention"
 
 
 @dataclass(frozen=True, slots=True)
