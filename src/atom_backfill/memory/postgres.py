@@ -27,6 +27,8 @@ from atom_backfill.memory.ports import Building
 from atom_backfill.memory.rows import Naming
 
 SQL = load_queries(__package__)
+WAIT_S = 1.0
+"""After which a page is done again that met somebody who takes rows away or puts others in their place."""
 LONGEST_SWAP_S = 600.0
 """For one statement of a swap; the longest names the generations of all messages anew."""
 
@@ -43,15 +45,15 @@ class Standing:
 async def refuse_other_epoch(tx: Transaction, tenant: UUID, epoch: int) -> None:
     """Hold the memory as it is until the transaction ends.
 
-    Raises RetryLaterError `memory_changed` where rows that were written in that epoch may be gone from it.
+    Raises RetryLaterError `memory_changed` where rows that were written in that epoch may be gone from it, or are
+    about to be: that can take minutes, which no page waits for in a transaction.
     """
-    await tx.fetch_one(SQL["share_memory"], {"tenant": tenant})
-    # A statement of its own, since one that waited for the lock would still see what was there before.
+    held = await tx.fetch_value(SQL["share_memory"], {"tenant": tenant})
+    # A statement of its own, since what is seen with the lock in hand is what it keeps.
     found = await _standing(tx, tenant)
-    if found.epoch != epoch or found.swapping:
-        raise RetryLaterError(
-            "memory_changed", "The memory was swept or made anew meanwhile; the page is done again.", progress=True
-        )
+    if not held or found.epoch != epoch or found.swapping:
+        words = "The memory was swept or made anew meanwhile; the page is done again."
+        raise RetryLaterError("memory_changed", words, after=None if held else WAIT_S, progress=True)
 
 
 class PostgresMemories:

@@ -1,7 +1,7 @@
 -- name: share_memory
--- A page that counts holds the tenant's memory as it is until it is committed; many may at once. Ends with the
--- transaction, so poolers may be between.
-SELECT pg_advisory_xact_lock_shared(hashtextextended('memory ' || %(tenant)s::text, 0));
+-- A page that counts holds the tenant's memory as it is until it is committed, unless somebody changes it just now; many
+-- pages may at once. Ends with the transaction, so poolers may be between.
+SELECT pg_try_advisory_xact_lock_shared(hashtextextended('memory ' || %(tenant)s::text, 0)) AS held;
 
 -- name: hold_memory
 -- Whoever ends an epoch waits until every page that is being committed is, and keeps others from it meanwhile.

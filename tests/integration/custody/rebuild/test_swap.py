@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from atom_backfill.db.pool import Work
+from atom_backfill.errors import RetryLaterError
 from atom_backfill.memory import still
 from atom_backfill.memory.lance import replace as replace_rows
 from atom_backfill.memory.ports import Vectors
-from atom_backfill.memory.postgres import PostgresMemories
+from atom_backfill.memory.postgres import PostgresMemories, refuse_other_epoch
 from atom_backfill.memory.rows import Naming
 from fakes.embedder import HashEmbedder
 from mainjob import Office
@@ -62,6 +64,22 @@ async def test_a_page_does_not_count_while_the_memory_is_swapped(keeping: Keepin
     await asyncio.wait_for(reading[0], 60)
     assert (await keeping.verified()).verified
     assert len(await keeping.rows()) == 24
+
+
+async def test_a_page_does_not_wait_for_a_swap_in_its_transaction(keeping: Keeping, office: Office) -> None:
+    """It can take longer than a statement may; nor is that a failure that counts."""
+    keeping.follow()
+    refused: list[RetryLaterError] = []
+
+    async def reached(name: str) -> None:
+        if name == "rebuild_swapping":
+            with pytest.raises(RetryLaterError) as caught:
+                async with office.database.transaction(Work(office.tenant), statement_timeout_s=0.5) as tx:
+                    await refuse_other_epoch(tx, office.tenant, 0)
+            refused.append(caught.value)
+
+    await keeping.rebuild(reached)
+    assert [(error.code, error.progress) for error in refused] == [("memory_changed", True)]
 
 
 @pytest.mark.parametrize("point", ["rebuild_swapping", "rebuild_replaced"])
