@@ -130,6 +130,7 @@ def _until(lines: Iterable[str], found: str) -> str:
     return said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "moment",
     [
@@ -137,7 +138,7 @@ def _until(lines: Iterable[str], found: str) -> str:
         Demo.is_starting_the_simulator,
         Demo.is_making_the_database,
         Demo.has_just_spawned_the_server,
-        pytest.param(Demo.is_cleaning_up, marks=pytest.mark.long),
+        Demo.is_cleaning_up,
     ],
     ids=lambda moment: moment.__name__,
 )

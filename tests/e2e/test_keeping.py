@@ -61,6 +61,7 @@ def test_a_memory_is_checked_mended_and_made_anew(product: Product, tmp_path: Pa
     assert product.json("verify")["compared"] == 15
 
 
+@pytest.mark.long
 def test_run_works_off_the_retry_of_a_completed_job(product: Product) -> None:
     (job,) = (each["job_id"] for each in product.json("jobs")["jobs"])
     with psycopg.connect(product.superuser_url, autocommit=True) as admin:

@@ -55,6 +55,7 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield World(data, simulator, product)
 
 
+@pytest.mark.long
 def test_a_killed_worker_loses_nothing_and_doubles_nothing(world: World) -> None:
     job = world.product.start("ines@example.com")
     for _ in range(2):

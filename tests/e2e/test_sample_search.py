@@ -19,6 +19,7 @@ from atom_simulators.sample.mailbox import write_mailbox
 from atom_simulators.sample.truth import Query, truth
 from e2e.product import Product, a_product, a_simulator
 
+pytestmark = pytest.mark.long
 MAILS = 120
 HIT_AT_10 = {"sentence": 1.0, "keyword": 1.0, "sender": 1.0, "question": 0.8}
 """Of each kind of query, the share whose mail, or a mail of its thread, is among the first ten."""

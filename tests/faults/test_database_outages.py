@@ -26,6 +26,7 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND usename = 'at
 """
 
 
+@pytest.mark.long
 async def test_connections_cut_in_the_middle_cost_pages_and_no_mail(mortals: Mortals) -> None:
     job, world = await mortals.start(), mortals.world
     worker = await mortals.worker(lease_s=2.0)
@@ -52,6 +53,7 @@ def own_server() -> Iterator[EmbeddedPostgres]:
     shutil.rmtree(home)
 
 
+@pytest.mark.long
 async def test_a_server_that_is_restarted_is_worked_on_within_seconds(
     own_server: EmbeddedPostgres, tmp_path: Path, launchers: Launchers
 ) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import random
 import signal
 
+import pytest
+
 from mortals import Mortals
 
 # One life after the other, each ended at another point; the n-th time, so that different pages are hit.
@@ -37,6 +39,7 @@ async def test_a_worker_killed_between_any_two_steps_loses_nothing_and_doubles_n
     await mortals.finish(launcher)
 
 
+@pytest.mark.long
 async def test_a_worker_killed_at_any_moment_loses_nothing_and_doubles_nothing(mortals: Mortals) -> None:
     """Inside a write to the memory or a commit, too, where no point has a name."""
     await mortals.start()
@@ -53,6 +56,7 @@ async def test_a_worker_killed_at_any_moment_loses_nothing_and_doubles_nothing(m
     await mortals.finish(launcher)
 
 
+@pytest.mark.long
 async def test_two_workers_of_which_one_dies_finish_as_one(mortals: Mortals) -> None:
     """Both hold leases; the second waits until the first is dead, or chance could leave the first nothing to do."""
     await mortals.start()

@@ -34,7 +34,7 @@ async def until_renewed(world: World, chunk: UUID, times: int = 3) -> None:
     await world.until(renewed, within_s=120)
 
 
-@pytest.mark.parametrize("burn_in", ["loop", "thread"])
+@pytest.mark.parametrize("burn_in", ["loop", pytest.param("thread", marks=pytest.mark.long)])
 async def test_computing_without_a_pause_costs_a_worker_no_lease(mortals: Mortals, burn_in: str) -> None:
     """In the event loop, which stands still meanwhile, or in another thread; the heartbeat shares the GIL with both."""
     await mortals.start()
@@ -68,7 +68,7 @@ async def test_a_pattern_that_holds_the_parsers_interpreter_costs_no_lease(morta
     assert told == []
 
 
-@pytest.mark.parametrize("point", ["fetched", "remembered"])
+@pytest.mark.parametrize("point", ["fetched", pytest.param("remembered", marks=pytest.mark.long)])
 async def test_a_worker_that_has_lost_its_lease_stops_that_chunk_and_writes_nothing_more(
     mortals: Mortals, point: str
 ) -> None:

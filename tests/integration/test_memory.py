@@ -60,6 +60,7 @@ async def test_a_memory_is_closed_to_other_accounts_also_one_that_was_open_to_th
         os.umask(before)
 
 
+@pytest.mark.long
 async def test_three_processes_that_write_the_same_rows_leave_one_row_each(tmp_path: Path) -> None:
     writers = [
         subprocess.Popen(  # noqa: ASYNC220
@@ -230,6 +231,7 @@ async def test_upkeep_is_done_when_enough_commits_have_gathered(index: LancePass
     assert len(await index.search_words("lease", EVERYTHING, 100)) == MOST_SMALL_FILES
 
 
+@pytest.mark.long
 async def test_upkeep_while_others_write_and_read_loses_nothing(index: LancePassages, tmp_path: Path) -> None:
     other = await open_index(str(tmp_path), TENANT, "hash/32", 32)
 

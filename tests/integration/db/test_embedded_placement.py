@@ -22,6 +22,7 @@ from atom_backfill.db.pool import Database, Engine
 from atom_backfill.errors import NeedsOwnerError, RetryLaterError
 from server_users import ServerUser
 
+pytestmark = pytest.mark.long
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to act as several accounts")
 NOBODY = Account(pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("nobody").pw_gid)
 
