@@ -184,7 +184,7 @@ class Striker:
     async def _tell(self, *command: str) -> bool:
         """Run a command as a person does, again where it finds no server; False where it is refused."""
         for _ in range(TRIES):
-            began = _now()
+            calm = self.world.calm
             done = await self.world.command(*command)
             if done.status == 0:
                 return True
@@ -193,7 +193,7 @@ class Striker:
                 return False
             if self.observer.seen and self.observer.seen.ended and command[0] != "start":
                 return False
-            if self.stormy_at < began:
+            if calm:
                 self.result.violations.append(_refusal(command[0], done))
                 return False
             await asyncio.sleep(1.0)
