@@ -17,13 +17,17 @@ from atom_backfill.archive.postgres import SQL as ARCHIVE
 from atom_backfill.backfill.postgres import SQL as BACKFILL
 from atom_backfill.db.named_sql import Queries
 from atom_backfill.graph.postgres import SQL as GRAPH
+from atom_backfill.graph.postgres_identity import SQL as IDENTITY
+from atom_backfill.graph.postgres_periods import SQL as FACTS
+from atom_backfill.graph.postgres_walks import SQL as WALKS
 from atom_backfill.jobs.postgres import SQL as JOBS
 from atom_backfill.sources.postgres import SQL as SOURCES
 from databases import TestServer
 
 BIG = {
     "accounts", "historical_sync_jobs", "sync_chunks", "messages", "message_bodies", "message_places",
-    "discovered_entities", "graph_nodes", "graph_edges", "graph_evidence", "failures", "request_permits",
+    "discovered_entities", "graph_nodes", "graph_edges", "graph_evidence", "graph_merges", "graph_heads", "graph_pins",
+    "failures", "request_permits",
 }  # fmt: skip
 """Each has thousands of rows here, and many more in life."""
 
@@ -66,6 +70,11 @@ INSERT INTO graph_edges (tenant_id, id, source_node_id, target_node_id, relation
     SELECT tenant_id, gen_random_uuid(), id, id, 'relation ' || n FROM graph_nodes, generate_series(1, 3) n;
 INSERT INTO graph_evidence (tenant_id, id, job_id, node_id, message_id, quote)
     SELECT tenant_id, gen_random_uuid(), first_job_id, id(6, row_number() OVER ()), id, 'q' FROM messages;
+INSERT INTO graph_merges (tenant_id, id, node_id, into_id, rule, score, evidence)
+    SELECT tenant_id, gen_random_uuid(), id, gen_random_uuid(), 'name', 1, '' FROM graph_nodes;
+INSERT INTO graph_heads SELECT tenant_id, id, gen_random_uuid() FROM graph_nodes;
+INSERT INTO graph_pins (tenant_id, node_id, into_id, same)
+    SELECT tenant_id, id, gen_random_uuid(), true FROM graph_nodes;
 INSERT INTO failures (tenant_id, id, account_id, job_id, source_id, message_id, stage, error_code, error)
     SELECT tenant_id, gen_random_uuid(), account_id, id, 'f-' || n, gen_random_uuid(), 'fetch', 'gone', 'Gone.'
     FROM generate_series(1, 6000) n JOIN historical_sync_jobs ON historical_sync_jobs.id = id(3, n % 40 + 1);
@@ -91,7 +100,8 @@ VALUES: dict[str, Any] = {
     "folder_ids": ["inbox"] * 59, "rows": Jsonb([]), "done": 1, "messages": 1, "entities": 1, "relationships": 1,
     "fetch": 1.0, "embed": 1.0, "store": 1.0, "finished": 1, "total": 1, "estimate": 1, "thread": uuid(5, 7),
     "least": None, "most": 4, "status": None, "limit": 20, "scope": "mailbox 7", "holder": CHUNK, "held_s": 45.0,
-    "wait_s": 3.0, "one_each": True, "edges": IDS, "message": IDS[0], "source_id": "f-7",
+    "wait_s": 3.0, "one_each": True, "edges": IDS, "message": IDS[0], "source_id": "f-7", "node": uuid(6, 7),
+    "sources": IDS, "relations": ["works_for"] * 59, "a": IDS, "b": IDS, "kinds": [True], "headers": ["writes_to"],
 }  # fmt: skip
 ENGINE, WORK = "atom_engine", "atom_work"
 HOT: dict[tuple[str, str], tuple[Queries, str]] = {
@@ -108,6 +118,15 @@ HOT: dict[tuple[str, str], tuple[Queries, str]] = {
         read_entities read_headlines read_failures_of_message"""),
     ("graph", WORK): (GRAPH, """
         insert_nodes insert_edges insert_evidence drop_evidence drop_bare_edges drop_bare_nodes read_facts"""),
+    ("facts", WORK): (FACTS, """
+        insert_entities date_messages read_mentions write_periods move_evidence drop_other_periods
+        find_single_valued"""),
+    ("walks", WORK): (WALKS, """
+        step read_dated read_group_mentions read_edge_evidence read_named_evidence read_nodes read_group
+        read_group_merges read_group_evidence read_told_entities"""),
+    ("identity", WORK): (IDENTITY, """
+        read_mentioned read_side_by_side read_correspondents read_group drop_pins
+        drop_pins_between"""),
     ("sources", ENGINE): (SOURCES, "take_permit free_permit read_throttle throttle_account drop_slot"),
 }  # fmt: skip
 CASES = [

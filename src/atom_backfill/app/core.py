@@ -27,6 +27,7 @@ from atom_backfill.db.pool import Database, PoolLimits
 from atom_backfill.errors import NeedsOwnerError
 from atom_backfill.graph.postgres import PostgresGraph
 from atom_backfill.graph.postgres_identity import PostgresIdentity
+from atom_backfill.graph.postgres_walks import PostgresWalks
 from atom_backfill.jobs.control import Control
 from atom_backfill.jobs.job import TenantId
 from atom_backfill.jobs.postgres import PostgresControl
@@ -122,6 +123,7 @@ class Tenancy:
         self.accounts = app.accounts(self.id)
         self.archive = PostgresArchive(app.database, self.id)
         self.graph = PostgresGraph(app.database, self.id)
+        self.walks = PostgresWalks(app.database, self.id)
         self.identity = PostgresIdentity(app.database, self.id, app.outside.clock.monotonic)
         self.jobs = JobReader(app.database, self.id)
         self.control = Control(PostgresControl(app.database), self.id, app.outside.new_id)

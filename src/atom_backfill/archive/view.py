@@ -8,8 +8,13 @@ from typing import Any
 from atom_backfill.mail.digest import SegmentKind
 
 
-def message_view(row: Mapping[str, Any], facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the document of docs/reference/answers.md from what `PostgresArchive.message` and the graph read."""
+def message_view(
+    row: Mapping[str, Any], facts: Sequence[Mapping[str, Any]], told: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Return the document of docs/reference/answers.md from what `PostgresArchive.message` and the graph read.
+
+    `told`: what a model found in it.
+    """
     return {
         "message_id": row["id"],
         "source_id": row["source_id"],
@@ -28,7 +33,7 @@ def message_view(row: Mapping[str, Any], facts: Sequence[Mapping[str, Any]]) -> 
         "folders": row["folders"],
         "text": row["text"],
         "clean_text": clean_text(row["text"], row["segments"]),
-        "entities": [_entity(entity) for entity in row["entities"]],
+        "entities": [*map(_entity, row["entities"]), *map(_told, told)],
         "facts": list(facts),
         "failures": row["failures"],
         "attachments": row["attachments"],
@@ -54,4 +59,14 @@ def _entity(entity: Mapping[str, Any]) -> dict[str, Any]:
         "entity_type": entity["entity_type"],
         "name": entity["name"],
         "properties": entity["properties"],
+    }
+
+
+def _told(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Shape an entity of the graph as one that rules found: by its id in the graph, with its places in the text."""
+    return {
+        "entity_id": node["id"],
+        "entity_type": node["type"],
+        "name": node["name"],
+        "properties": {"field": "content", "places": node["places"]},
     }

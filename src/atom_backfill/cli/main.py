@@ -127,9 +127,22 @@ def cli() -> None:
 
 
 def _add_commands() -> None:
-    from atom_backfill.cli import accounts, control, custody, database, demo, jobs, keys, ops, search, simulate, work
+    from atom_backfill.cli import (
+        accounts,
+        control,
+        custody,
+        database,
+        demo,
+        entities,
+        jobs,
+        keys,
+        ops,
+        search,
+        simulate,
+        work,
+    )
 
-    for module in (demo, ops, accounts, keys, jobs, control, work, search, custody, database, simulate):
+    for module in (demo, ops, accounts, keys, jobs, control, work, search, entities, custody, database, simulate):
         for each in module.COMMANDS:
             cli.add_command(each)
 

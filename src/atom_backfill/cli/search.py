@@ -101,7 +101,8 @@ def thread(call: Invocation, thread_id: str) -> None:
 async def _message(tenancy: Tenancy, message: UUID) -> Document:
     from atom_backfill.archive.view import message_view
 
-    return message_view(await tenancy.archive.message(message), await tenancy.graph.facts(message))
+    told = await tenancy.walks.told_entities(message)
+    return message_view(await tenancy.archive.message(message), await tenancy.graph.facts(message), told)
 
 
 def show_results(found: Document) -> None:

@@ -16,7 +16,7 @@ SELECT id, coalesce(received_at, sent_at) AS at FROM messages WHERE tenant_id = 
 -- All that is said of relations that hold for one target at a time: of which target, by which mail, in which period.
 SELECT edge.source_node_id AS source, edge.relationship_type AS relationship, edge.target_node_id AS target,
        edge.id AS edge_id, evidence.id AS evidence_id, coalesce(message.received_at, message.sent_at) AS at
-FROM unnest(%(sources)s::uuid[], %(relationships)s::text[]) AS asked(source, relationship)
+FROM unnest(%(sources)s::uuid[], %(relations)s::text[]) AS asked(source, relationship)
 JOIN graph_edges edge ON edge.tenant_id = %(tenant)s AND edge.source_node_id = asked.source
      AND edge.relationship_type = asked.relationship
 JOIN graph_evidence evidence ON evidence.tenant_id = %(tenant)s AND evidence.edge_id = edge.id
@@ -37,18 +37,18 @@ ON CONFLICT (tenant_id, id) DO UPDATE
           IS DISTINCT FROM (excluded.weight, excluded.valid_from, excluded.invalid_at);
 
 -- name: move_evidence
--- Evidence belongs to the period in which its mail was written.
+-- Evidence belongs to the period in which its mail was written. The rows are named beside, lest all be read.
 UPDATE graph_evidence evidence SET edge_id = moved.edge_id
 FROM unnest(%(ids)s::uuid[], %(edges)s::uuid[]) AS moved(id, edge_id)
-WHERE evidence.tenant_id = %(tenant)s AND evidence.id = moved.id;
+WHERE evidence.tenant_id = %(tenant)s AND evidence.id = moved.id AND evidence.id = ANY(%(ids)s);
 
 -- name: drop_other_periods
 -- Periods that have become part of others.
-DELETE FROM graph_edges edge USING unnest(%(sources)s::uuid[], %(relationships)s::text[]) AS asked(source, relationship)
+DELETE FROM graph_edges edge USING unnest(%(sources)s::uuid[], %(relations)s::text[]) AS asked(source, relationship)
 WHERE edge.tenant_id = %(tenant)s AND edge.source_node_id = asked.source
   AND edge.relationship_type = asked.relationship AND NOT edge.id = ANY(%(ids)s);
 
 -- name: find_single_valued
 -- Which of these edges are of relations that hold for one target at a time.
 SELECT DISTINCT source_node_id AS source, relationship_type AS relationship FROM graph_edges
-WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s) AND relationship_type = ANY(%(relationships)s);
+WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s) AND relationship_type = ANY(%(relations)s);

@@ -48,12 +48,11 @@ CROSS JOIN LATERAL (
 WHERE told.threads IS NOT NULL;
 
 -- name: read_thread_people
--- Who writes or is written to in threads.
+-- Who writes or is written to in threads, and the organisations of these.
 SELECT message.thread_id, array_agg(DISTINCT evidence.node_id) AS people
 FROM messages message
 JOIN graph_evidence evidence ON evidence.tenant_id = %(tenant)s AND evidence.message_id = message.id
      AND evidence.node_id IS NOT NULL AND evidence.generation_id IS NULL
-JOIN graph_nodes node ON node.tenant_id = %(tenant)s AND node.id = evidence.node_id AND node.type = 'person'
 WHERE message.tenant_id = %(tenant)s AND message.thread_id = ANY(%(threads)s)
 GROUP BY message.thread_id;
 
@@ -178,3 +177,7 @@ UNION SELECT node_id FROM graph_heads WHERE tenant_id = %(tenant)s AND head_id =
 -- How much evidence each tenant's graph has. The engine's jobs tell it, and nothing else of the graph.
 SELECT tenant_id, sum(entities_extracted + relationships_extracted)::bigint AS evidence
 FROM historical_sync_jobs GROUP BY tenant_id ORDER BY tenant_id;
+
+-- name: read_types
+-- What two nodes are.
+SELECT type FROM graph_nodes WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s);

@@ -101,23 +101,22 @@ class PostgresIdentity:
                     return
         raise RetryLaterError("graph_corrected", "The graph is being corrected by somebody else: try again.", after=5.0)
 
-    async def merge(self, node: Seen, into: Seen) -> UUID:
+    async def merge(self, node: UUID, into: UUID) -> UUID:
         """Say that two nodes are one, of which `into` stands for both; returns the merge's id.
 
-        Raises UsageError where no merge can join them, and RefusedError where they are one already.
+        Raises UsageError where they are no two that can be one, and RefusedError where they are one already.
         """
-        if family(node.type) != family(into.type):
-            raise UsageError("not_alike", f"A {node.type} and a {into.type} cannot be one.")
         async with self._database.transaction(Work(self._tenant)) as tx:
             await lock_graph(tx, self._tenant)
-            ours = await self._group(tx, node.id)
-            theirs = await self._group(tx, into.id)
-            if node.id in theirs:
+            ours = await self._group(tx, node)
+            theirs = await self._group(tx, into)
+            if node in theirs:
                 raise RefusedError("merged_already", "They are one already: `entity` shows by which merges.")
+            await self._refuse_unlike(tx, node, into)
             await tx.execute(SQL["drop_pins_between"], self._keys | {"a": ours, "b": theirs})
-            await self._pin(tx, [Pin(node.id, into.id, same=True)])
+            await self._pin(tx, [Pin(node, into, same=True)])
         await self.review()
-        return merge_id(node.id, into.id)
+        return merge_id(node, into)
 
     async def differ(self, node: UUID, other: UUID) -> None:
         """Say that two nodes are not one. Raises RefusedError where they are one by a merge."""
@@ -125,6 +124,7 @@ class PostgresIdentity:
             await lock_graph(tx, self._tenant)
             if node in await self._group(tx, other):
                 raise RefusedError("merged_already", "They are one by a merge: `unmerge` takes it out.")
+            await self._refuse_unlike(tx, node, other)
             await self._pin(tx, [Pin(node, other, same=False)])
         await self.review()
 
@@ -149,6 +149,14 @@ class PostgresIdentity:
             await self._pin(tx, [*pins, Pin(gone["node_id"], gone["into_id"], same=False)])
         await self.review()
         return {"merge_id": gone["id"], "node_id": gone["node_id"], "into_id": gone["into_id"]}
+
+    async def _refuse_unlike(self, tx: Transaction, node: UUID, other: UUID) -> None:
+        rows = await tx.fetch_all(SQL["read_types"], self._keys | {"ids": [node, other]})
+        if len(rows) < 2:
+            raise UsageError("not_two", "Name two entities that are there: `entity` shows them.")
+        if len({family(row["type"]) for row in rows}) > 1:
+            types = " and a ".join(sorted(row["type"] for row in rows))
+            raise UsageError("not_alike", f"A {types} cannot be one.")
 
     async def _pin(self, tx: Transaction, pins: Sequence[Pin]) -> None:
         pairs = {"a": [pin.node for pin in pins], "b": [pin.into for pin in pins], "kinds": [True, False]}

@@ -24,7 +24,7 @@ Relation = tuple[UUID, str]
 
 async def single_valued(tx: Transaction, tenant: TenantId, edges: Collection[UUID]) -> set[Relation]:
     """Return, of the relations that these edges are of, those that hold for one target at a time."""
-    asked = {"tenant": tenant, "ids": list(edges), "relationships": sorted(SINGLE_VALUED)}
+    asked = {"tenant": tenant, "ids": list(edges), "relations": sorted(SINGLE_VALUED)}
     return {(row["source"], row["relationship"]) for row in await tx.fetch_all(SQL["find_single_valued"], asked)}
 
 
@@ -36,7 +36,7 @@ async def date_anew(tx: Transaction, tenant: TenantId, relations: Collection[Rel
     keys = {
         "tenant": tenant,
         "sources": [source for source, _ in ordered],
-        "relationships": [relationship for _, relationship in ordered],
+        "relations": [relationship for _, relationship in ordered],
     }
     mentions = await tx.fetch_all(SQL["read_mentions"], keys)
     edges: list[dict[str, Any]] = []

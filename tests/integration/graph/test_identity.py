@@ -9,7 +9,6 @@ from uuid import UUID
 import pytest
 
 from atom_backfill.errors import NotFoundError, RefusedError, UsageError
-from atom_backfill.graph.merging import Seen
 from atom_backfill.graph.postgres_identity import PostgresIdentity
 from atom_backfill.identity import node_id
 from atom_backfill.jobs.job import Lease
@@ -61,8 +60,8 @@ def heads(world: World, lease: Lease) -> dict[str, str]:
     return {row["node"]: row["head"] for row in rows}
 
 
-def node(lease: Lease, key: str, kind: str = "person") -> Seen:
-    return Seen(node_id(lease.tenant_id, kind, key), kind, key, key, 1)
+def node(lease: Lease, key: str, kind: str = "person") -> UUID:
+    return node_id(lease.tenant_id, kind, key)
 
 
 def merge_of(world: World, lease: Lease, one: str) -> str:
