@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
 from platformdirs import user_data_path
 
 from atom_backfill.errors import NeedsOwnerError, UsageError
 from atom_backfill.http import parse_base
+
+if TYPE_CHECKING:
+    from atom_backfill.llm.prices import Price
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,9 @@ class Settings:
     openai_model: str
     openai_embedding_model: str
     openai_api_key: str | None = field(repr=False)
+    model_calls: int
+    model_prices: Mapping[str, Price]
+    model_cap_usd: Decimal | None
     threads: int
     body_characters: int
     parse_memory_mb: int
@@ -160,6 +167,29 @@ def _model_key(text: str) -> str | None:
         raise ValueError("must be a key, without spaces or letters that no key has") from None
 
 
+def _prices(text: str) -> Mapping[str, Price]:
+    from atom_backfill.llm.prices import parse_prices
+
+    path = _optional_path(text)
+    if path is None:
+        return {}
+    try:
+        return parse_prices(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ValueError(f"the file {path} cannot be read: {reason}") from None
+    except UsageError as error:
+        raise ValueError(error.message) from None
+
+
+def _usd(text: str) -> Decimal | None:
+    if not text:
+        return None
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,6})?", text):
+        raise ValueError("must be an amount in dollars, such as 20 or 12.50")
+    return Decimal(text)
+
+
 def _master_key(text: str) -> str | None:
     if not text:
         return None
@@ -257,6 +287,14 @@ SETTINGS: tuple[Setting, ...] = (
         _model_key,
         secret=True,
     ),
+    Setting("ATOM_MODEL_CALLS", "Calls to models that one worker has in flight.", "8", _whole(1, 64)),
+    Setting(
+        "ATOM_MODEL_PRICES",
+        "File with prices of models, in TOML, that go before those built in: docs/howto/graph.md.",
+        "",
+        _prices,
+    ),
+    Setting("ATOM_MODEL_CAP_USD", "Most that a tenant's graph lanes may spend in all; unset: no limit.", "", _usd),
     Setting("ATOM_THREADS", "Cores that embedding may use; 0: all.", "0", _whole(0, 256)),
     Setting(
         "ATOM_BODY_CHARACTERS",

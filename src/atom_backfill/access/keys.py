@@ -14,10 +14,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from atom_backfill.errors import AtomError, KeyNeededError, NotFoundError, UsageError
+from atom_backfill.jobs.job import GRAPH_KEY
 from atom_backfill.llm.form import Form
 
-GRAPH_KEY = "OPENAI_API_KEY"
-"""The key that the graph lane works with."""
 MOST_CHARS = 4096
 _NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _MODEL = re.compile(r"[\x21-\x7e]{1,200}")

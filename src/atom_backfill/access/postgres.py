@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,8 +10,11 @@ from atom_backfill.access.keys import KeyStatus, ModelKey
 from atom_backfill.access.tenants import Tenant
 from atom_backfill.access.vault import Binding, Vault
 from atom_backfill.db.named_sql import load_queries
-from atom_backfill.db.pool import Database, Engine, Work
+from atom_backfill.db.pool import Database, Engine, Transaction, Work
+from atom_backfill.jobs.job import GRAPH_KEY
 from atom_backfill.llm.form import Form
+
+Changed = Callable[[Transaction, UUID], Awaitable[None]]
 
 _QUERIES = load_queries("atom_backfill.access")
 
@@ -44,12 +47,16 @@ class PostgresTenants:
 
 
 class PostgresKeys:
-    """The KeyStore of one tenant. `vault`: looked at only where there is something to seal or to open."""
+    """The KeyStore of one tenant. `vault`: looked at only where there is something to seal or to open.
 
-    def __init__(self, database: Database, tenant: UUID, vault: Callable[[], Vault]) -> None:
+    `changed` is told, inside the transaction, that the graph lane's key is another, or is known to be better or worse.
+    """
+
+    def __init__(self, database: Database, tenant: UUID, vault: Callable[[], Vault], changed: Changed) -> None:
         self._database = database
         self._tenant = tenant
         self._vault = vault
+        self._changed = changed
 
     async def list(self) -> Sequence[ModelKey]:
         """Return all, by name."""
@@ -70,6 +77,7 @@ class PostgresKeys:
         async with self._database.transaction(Work(self._tenant)) as transaction:
             row = await transaction.fetch_one(_QUERIES["save_key"], keys | {"base_url": base_url, "model": model})
             await transaction.execute(_QUERIES["save_key_value"], keys | {"sealed": sealed})
+            await self._tell(transaction, name)
         assert row is not None
         return _key(row)
 
@@ -78,11 +86,18 @@ class PostgresKeys:
         known = {"name": key.name, "version": key.version, "status": status, "form": form}
         async with self._database.transaction(Work(self._tenant)) as transaction:
             await transaction.execute(_QUERIES["note_key"], {"tenant": self._tenant, **known})
+            await self._tell(transaction, key.name)
 
     async def delete(self, name: str) -> bool:
         """Erase a key; False when there is none."""
         async with self._database.transaction(Work(self._tenant)) as transaction:
-            return await transaction.execute(_QUERIES["delete_key"], {"tenant": self._tenant, "name": name}) == 1
+            deleted = await transaction.execute(_QUERIES["delete_key"], {"tenant": self._tenant, "name": name}) == 1
+            await self._tell(transaction, name)
+        return deleted
+
+    async def _tell(self, transaction: Transaction, name: str) -> None:
+        if name == GRAPH_KEY:
+            await self._changed(transaction, self._tenant)
 
     def _place(self, name: str) -> Binding:
         return Binding(self._tenant, "secrets", f"{self._tenant}/{name}", "sealed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -19,6 +20,7 @@ from atom_backfill.app.memories import Memories
 from atom_backfill.app.models import form_finder
 from atom_backfill.app.outside import Outside
 from atom_backfill.archive.postgres import PostgresArchive
+from atom_backfill.backfill.lane import refuse_unpriced
 from atom_backfill.backfill.postgres import PostgresLedger
 from atom_backfill.backfill.reader import JobReader
 from atom_backfill.db.embedded import EmbeddedPostgres
@@ -29,8 +31,9 @@ from atom_backfill.graph.postgres import PostgresGraph
 from atom_backfill.graph.postgres_identity import PostgresIdentity
 from atom_backfill.graph.postgres_walks import PostgresWalks
 from atom_backfill.jobs.control import Control
-from atom_backfill.jobs.job import TenantId
+from atom_backfill.jobs.job import GRAPH_KEY, TenantId
 from atom_backfill.jobs.postgres import PostgresControl
+from atom_backfill.jobs.postgres_lanes import key_has_changed
 from atom_backfill.search.postgres import PostgresReach
 from atom_backfill.search.query import Searcher
 from atom_backfill.settings import Settings
@@ -105,6 +108,10 @@ class App:
         """Return a tenant's accounts."""
         return PostgresAccounts(self.database, tenant, _Sealer(self))
 
+    def keys(self, tenant: TenantId) -> PostgresKeys:
+        """Return a tenant's keys for models; lanes that wait for one hear of it."""
+        return PostgresKeys(self.database, tenant, lambda: self.vault, key_has_changed)
+
     async def tenant(self, named: str | None = None) -> Tenancy:
         """Return what works for one tenant: the one named, or that of the settings. Raises NotFoundError."""
         name = named or self.settings.tenant
@@ -127,7 +134,14 @@ class Tenancy:
         self.identity = PostgresIdentity(app.database, self.id, app.outside.clock.monotonic)
         self.jobs = JobReader(app.database, self.id)
         self.control = Control(PostgresControl(app.database), self.id, app.outside.new_id)
-        self.keys = Keys(PostgresKeys(app.database, self.id, lambda: app.vault), form_finder(app.outside.clock))
+        self.keys = Keys(app.keys(self.id), form_finder(app.outside.clock))
+
+    async def refuse_unpriced(self, budget: Decimal | None) -> None:
+        """Refuse a budget where nobody knows what the tenant's model costs. Raises UsageError."""
+        if budget is not None:
+            named = {key.name: key.model for key in await self.keys.list()}
+            settings = self.app.settings
+            refuse_unpriced(named.get(GRAPH_KEY, settings.openai_model), settings.model_prices)
 
     async def searcher(self) -> Searcher:
         """Return what answers questions about this tenant's mail. Raises what opening its memory raises."""

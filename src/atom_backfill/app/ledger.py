@@ -75,5 +75,5 @@ async def balance(
             "missing": max(0, passages - remembered.passages),
             "orphans": remembered.orphans,
         },
-        "graph": {"units": 0, "done": 0, "failed": 0, "waiting": 0},
+        "graph": await record.count_units(),
     }

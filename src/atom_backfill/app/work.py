@@ -13,9 +13,11 @@ import structlog
 
 from atom_backfill.app.core import App
 from atom_backfill.app.keeping import sweepers
+from atom_backfill.app.models import lane_parts
 from atom_backfill.app.reading import read_items
-from atom_backfill.app.reviewing import Reviews
+from atom_backfill.app.reviewing import reviewers
 from atom_backfill.app.runtime import settle_in
+from atom_backfill.backfill.extract import extract_handler
 from atom_backfill.backfill.handler import ingest_handler
 from atom_backfill.backfill.page import Parts
 from atom_backfill.backfill.reading import Reading
@@ -58,17 +60,20 @@ async def run_worker(app: App, stop: asyncio.Event, options: WorkerOptions) -> N
     wake = asyncio.Event()
     renewals = PostgresRenewals(RenewalConnection(app.database.url))
     with Heartbeat(renewals, outside.clock) as heartbeat:
-        handlers = {Lane.INGEST: ingest_handler(await _parts(app, sandbox))}
-        lanes = tuple(lane for lane in options.lanes if lane in handlers)
-        options = replace(options, lanes=lanes, grace_s=min(options.grace_s, PAGE_S))
+        ingest, extract = (
+            ingest_handler(await _parts(app, sandbox)),
+            extract_handler(lane_parts(settings, outside, app.database, app.keys)),
+        )
+        handlers = {Lane.INGEST: ingest, Lane.GRAPH: extract}
+        options = replace(options, grace_s=min(options.grace_s, PAGE_S))
         metrics = Metrics()
         worker = Worker(store, handlers, heartbeat, wake, outside.clock, outside.rng, options, metrics)
         reaping = reaper(store, metrics)
-        reviewing = Reviews(app).duty()
+        reviewing = reviewers(app)
 
         def duties() -> list[Duty]:
             upkeeps = [_upkeep(app, tenant) for tenant in app.memories.opened()]
-            return [reaping, *upkeeps, *sweepers(app, metrics), reviewing]
+            return [reaping, *upkeeps, *sweepers(app, metrics), *reviewing]
 
         others = (
             asyncio.create_task(_listen(app, wake, heartbeat)),

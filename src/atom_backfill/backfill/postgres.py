@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from atom_backfill.archive import postgres as archive
 from atom_backfill.archive.rows import Failed, Stored
 from atom_backfill.backfill.ports import Batch, Committed, Planned, Work
+from atom_backfill.backfill.postgres_lane import make_units_of
 from atom_backfill.db.faults import RowRefusedError
 from atom_backfill.db.named_sql import load_queries
 from atom_backfill.db.pool import Database
@@ -21,6 +22,7 @@ from atom_backfill.db.transaction import Transaction
 from atom_backfill.errors import LeaseLost
 from atom_backfill.graph import postgres as graph
 from atom_backfill.graph.headers import shown_by
+from atom_backfill.graph.postgres_units import forget_mails
 from atom_backfill.jobs.job import Lease
 from atom_backfill.jobs.postgres import add_chunks
 from atom_backfill.mail.message import FolderId
@@ -82,12 +84,15 @@ class PostgresLedger:
             if batch.epoch is not None:
                 await refuse_other_epoch(tx, lease.tenant_id, batch.epoch)
             position = {"position": Jsonb(batch.position), "has_more": batch.has_more}
-            if await tx.fetch_one(SQL["hold_fence"], _keys(lease) | position) is None:
+            chunk = await tx.fetch_one(SQL["hold_fence"], _keys(lease) | position)
+            if chunk is None:
                 raise LeaseLost
             page = _Page(tx, lease)
             await page.store({message.message_id: message for message in batch.stored})
             await page.fail({item.message_id: item for item in (*batch.failed, *page.refused)})
             await page.place(batch, one_place=one_place)
+            if not batch.has_more:
+                await make_units_of(tx, lease, chunk)
             await page.count(batch)
             return page.committed
 
@@ -254,6 +259,7 @@ async def _forget(
         return {}, ()
     findings = await archive.drop_findings(tx, lease.tenant_id, ids)
     evidence = await graph.drop_evidence(tx, lease.tenant_id, ids)
+    await forget_mails(tx, lease.tenant_id, ids)
     lowered = {row["job_id"]: (row["entities"], row["relationships"]) for row in evidence}
     for row in findings:
         entities, relationships = lowered.get(row["job_id"], (0, 0))

@@ -11,6 +11,7 @@ TIME_CONSTANT_S = 20.0
 """Of the decaying sums that page commits keep (backfill/queries.sql)."""
 NOBODY_AT_WORK_S = 10.0
 PAGES_FOR_A_RATE = 3
+UNITS_FOR_A_RATE = 10
 """Of the size that is asked for: what the first ones took says more about starting than about the pace."""
 _PHASES = ("planning", "reading", "checking", "retrying")
 
@@ -20,11 +21,11 @@ def job_view(row: Mapping[str, Any]) -> dict[str, Any]:
     status = row["status"]
     done = row["messages_done"]
     limited_by = _limited_by(row)
-    rate = 0.0 if limited_by == "no_worker" else _rate(row)
+    ingest = "completed" if row["ingest_done_at"] else status
+    rate = 0.0 if limited_by == "no_worker" or ingest == "completed" else _rate(row)
     percent = float(row["progress_percentage"])
-    total = done if status == "completed" else max(row["total_records_estimate"] or 0, done)
+    total = done if ingest == "completed" else max(row["total_records_estimate"] or 0, done)
     known = rate > 0.01 and done >= PAGES_FOR_A_RATE * row["chunk_size"]
-    graph = row["graph_status"]
     return {
         "job_id": str(row["id"]),
         "account_id": str(row["account_id"]),
@@ -32,7 +33,7 @@ def job_view(row: Mapping[str, Any]) -> dict[str, Any]:
         "status": status,
         "phase": _phase(row),
         "ingest": {
-            "status": status,
+            "status": ingest,
             "messages_done": done,
             "messages_total": total,
             "percent": percent,
@@ -44,19 +45,7 @@ def job_view(row: Mapping[str, Any]) -> dict[str, Any]:
             "chunks_total": row["total_chunks"],
             "held_up": _held_up(row),
         },
-        "graph": {
-            "status": graph,
-            "units_done": 0,
-            "units_total": 0,
-            "percent": 100.0 if graph == "completed" else 0.0,
-            "rate_per_s": 0.0,
-            "eta_s": None,
-            "calls": 0,
-            "input_tokens": 0,
-            "output_tokens": 0,
-            "usd": 0.0,
-            "budget_usd": None if row["budget_usd"] is None else float(row["budget_usd"]),
-        },
+        "graph": _graph_view(row),
         "records_processed": row["records_processed"],
         "entities_extracted": row["entities_extracted"],
         "relationships_extracted": row["relationships_extracted"],
@@ -69,9 +58,34 @@ def job_view(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _graph_view(row: Mapping[str, Any]) -> dict[str, Any]:
+    done, total = row["units_done"] or 0, row["units_total"] or 0
+    rate = _decayed(row, row["pace_units"], row["graph_pace_at"]) if row["graph_leased"] else 0.0
+    return {
+        "status": row["graph_status"],
+        "units_done": done,
+        "units_total": total,
+        "percent": float(row["graph_percent"] or 0),
+        "rate_per_s": round(rate, 2),
+        "eta_s": round((total - done) / rate) if rate > 0.01 and done >= UNITS_FOR_A_RATE else None,
+        "calls": row["calls"] or 0,
+        "input_tokens": row["input_tokens"] or 0,
+        "output_tokens": row["output_tokens"] or 0,
+        "usd": None if row["unpriced"] else float(row["graph_usd"] or 0),
+        "budget_usd": None if row["budget_usd"] is None else float(row["budget_usd"]),
+    }
+
+
+def _extracting(row: Mapping[str, Any]) -> bool:
+    """Tell whether the graph lane goes on by itself."""
+    return row["graph_status"] in ("pending", "running")
+
+
 def _phase(row: Mapping[str, Any]) -> str:
-    if row["status"] in ("cancelled", "failed") or row["phase_number"] is None:
+    if row["status"] in ("cancelled", "failed"):
         return "done"
+    if row["phase_number"] is None:
+        return "extracting" if _extracting(row) else "done"
     # What is left to do of a completed job is what was asked for since.
     return "retrying" if row["status"] == "completed" else _PHASES[row["phase_number"]]
 
@@ -80,10 +94,16 @@ def _rate(row: Mapping[str, Any]) -> float:
     """Messages a second over the last minute or so, without the bias of a young job towards zero."""
     if row["status"] != "running" or row["pace_at"] is None:
         return 0.0
-    since_page = _seconds(row["now"], row["pace_at"])
-    age = max(1.0, _seconds(row["now"], row["started_at"] or row["pace_at"]))
+    return _decayed(row, row["pace_messages"], row["pace_at"])
+
+
+def _decayed(row: Mapping[str, Any], amount: float | None, at: datetime | None) -> float:
+    """Turn a decaying sum that was kept up to a moment into a rate."""
+    if at is None:
+        return 0.0
+    age = max(1.0, _seconds(row["now"], row["started_at"] or at))
     weight = TIME_CONSTANT_S * (1 - math.exp(-age / TIME_CONSTANT_S))
-    return float(row["pace_messages"]) * math.exp(-since_page / TIME_CONSTANT_S) / weight
+    return float(amount or 0.0) * math.exp(-_seconds(row["now"], at) / TIME_CONSTANT_S) / weight
 
 
 def _held_up(row: Mapping[str, Any]) -> bool:
@@ -94,8 +114,11 @@ def _held_up(row: Mapping[str, Any]) -> bool:
 def _limited_by(row: Mapping[str, Any]) -> str | None:
     if row["status"] == "paused":
         return "paused"
-    if _phase(row) == "done":
-        return None
+    phase = _phase(row)
+    if phase == "extracting":
+        return _model_limit(row)
+    if phase == "done":
+        return "budget" if row["graph_status"] == "budget_reached" else None
     if row["throttled_until"] is not None and row["throttled_until"] > row["now"]:
         return "mailbox_throttle"
     if not row["leased"]:
@@ -105,6 +128,12 @@ def _limited_by(row: Mapping[str, Any]) -> str | None:
     paces = {"mailbox_latency": row["pace_fetch"], "embedding": row["pace_embed"], "store": row["pace_store"]}
     slowest = max(paces, key=lambda name: paces[name])
     return slowest if paces[slowest] > 0 else None
+
+
+def _model_limit(row: Mapping[str, Any]) -> str | None:
+    if row["model_rate"]:
+        return "model_rate"
+    return "model_latency" if row["graph_leased"] else None
 
 
 def _seconds(later: datetime, earlier: datetime) -> float:

@@ -25,7 +25,7 @@ UPDATE sync_chunks
 SET position = %(position)s, has_more = %(has_more)s,
     attempts = CASE WHEN position = %(position)s AND has_more = %(has_more)s THEN attempts ELSE 0 END
 WHERE tenant_id = %(tenant)s AND id = %(chunk)s AND fence = %(fence)s AND state = 'leased'
-RETURNING id;
+RETURNING id, kind, folder_id, window_start, window_end;
 
 -- name: mark_seen
 -- Messages met by this job for the first time, without being read again; the number of rows is progress.
@@ -77,7 +77,8 @@ ON CONFLICT (tenant_id, account_id, folder_id) DO UPDATE SET path = excluded.pat
 UPDATE historical_sync_jobs job
 SET total_records_estimate = %(estimate)s,
     total_chunks = (SELECT count(*) FROM sync_chunks chunk
-                    WHERE chunk.tenant_id = job.tenant_id AND chunk.job_id = job.id AND chunk.kind <> 'retry'),
+                    WHERE chunk.tenant_id = job.tenant_id AND chunk.job_id = job.id
+                      AND chunk.kind NOT IN ('retry', 'extract')),
     last_heartbeat = atom_now()
 WHERE tenant_id = %(tenant)s AND id = %(job)s;
 
@@ -96,18 +97,26 @@ ORDER BY folder_id, window_start NULLS FIRST;
 -- name: read_jobs
 -- Jobs for people, newest first, with what is needed to tell the pace and what sets it.
 SELECT job.*, atom_now() AS now, account.address,
+       lane.units_total, lane.units_done, lane.percent AS graph_percent, lane.calls, lane.input_tokens, lane.output_tokens,
+       lane.usd + lane.usd_reserved AS graph_usd, lane.unpriced, lane.pace_at AS graph_pace_at, lane.pace_units,
+       (SELECT pace.blocked_until > atom_now() OR pace.requests_left < 1 FROM key_paces pace
+        WHERE pace.tenant_id = job.tenant_id AND pace.name = 'OPENAI_API_KEY') AS model_rate,
+       EXISTS (SELECT FROM sync_chunks chunk WHERE chunk.tenant_id = job.tenant_id AND chunk.job_id = job.id
+               AND chunk.lane = 'graph' AND chunk.state = 'leased' AND chunk.lease_until >= atom_now()) AS graph_leased,
        CASE WHEN isfinite(account.throttled_until) THEN account.throttled_until END AS throttled_until,
        (SELECT count(*) FROM failures WHERE failures.tenant_id = job.tenant_id AND failures.job_id = job.id)
        + (SELECT count(*) FROM sync_chunks chunk WHERE chunk.tenant_id = job.tenant_id AND chunk.job_id = job.id
-          AND chunk.state = 'quarantined') AS failures,
+          AND chunk.state = 'quarantined')
+       + (SELECT count(*) FROM graph_units unit WHERE unit.tenant_id = job.tenant_id AND unit.job_id = job.id
+          AND unit.state IN ('failed', 'refused')) AS failures,
        (SELECT min(CASE kind WHEN 'plan' THEN 0 WHEN 'window' THEN 1 WHEN 'check' THEN 2 ELSE 3 END)
         FROM sync_chunks chunk WHERE chunk.tenant_id = job.tenant_id AND chunk.job_id = job.id
-          AND chunk.state IN ('ready', 'leased')) AS phase_number,
+          AND chunk.lane = 'ingest' AND chunk.state IN ('ready', 'leased')) AS phase_number,
        EXISTS (SELECT FROM sync_chunks chunk WHERE chunk.tenant_id = job.tenant_id AND chunk.job_id = job.id
-               AND chunk.state = 'leased' AND chunk.lease_until >= atom_now()) AS leased,
+               AND chunk.lane = 'ingest' AND chunk.state = 'leased' AND chunk.lease_until >= atom_now()) AS leased,
        -- Of those that may be claimed at all: what comes after them has been ready for long.
        (SELECT min(chunk.run_at) FROM sync_chunks chunk WHERE chunk.tenant_id = job.tenant_id AND chunk.job_id = job.id
-          AND chunk.state = 'ready'
+          AND chunk.lane = 'ingest' AND chunk.state = 'ready'
           AND chunk.stage = (SELECT min(stage) FROM sync_chunks lower
                              WHERE lower.tenant_id = job.tenant_id AND lower.job_id = job.id
                                AND lower.lane = chunk.lane AND lower.state IN ('ready', 'leased'))) AS next_run_at,
@@ -116,6 +125,7 @@ SELECT job.*, atom_now() AS now, account.address,
                AND chunk.run_at > atom_now()) AS waits_after_error
 FROM historical_sync_jobs job
 JOIN accounts account ON account.tenant_id = job.tenant_id AND account.id = job.account_id
+LEFT JOIN graph_lanes lane ON lane.tenant_id = job.tenant_id AND lane.job_id = job.id
 WHERE job.tenant_id = %(tenant)s
   AND (%(least)s::uuid IS NULL OR job.id BETWEEN %(least)s AND %(most)s)
   AND (%(status)s::text IS NULL OR job.status = %(status)s)
@@ -131,7 +141,7 @@ FROM accounts account CROSS JOIN LATERAL (
 WHERE account.tenant_id = %(tenant)s;
 
 -- name: list_failures
--- What a job could not read: messages, then chunks that were given up whole.
+-- What a job could not read: messages, then chunks that were given up whole, then units of the graph lane.
 SELECT id AS failure_id, message_id, source_id, folder.path AS folder, subject, stage, error_code, error, attempts,
        first_at, last_at
 FROM failures LEFT JOIN account_folders folder USING (tenant_id, account_id, folder_id)
@@ -141,4 +151,13 @@ SELECT id, NULL, NULL, folder.path, '', 'fetch', error_code, error, attempts, cr
        coalesce(finished_at, created_at)
 FROM sync_chunks LEFT JOIN account_folders folder USING (tenant_id, account_id, folder_id)
 WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND state = 'quarantined'
+UNION ALL
+SELECT unit.id, message.id, message.source_id, NULL, message.subject, 'extract', coalesce(unit.reason, unit.state),
+       CASE unit.state WHEN 'refused' THEN 'The model refuses to speak about this text.'
+            ELSE 'A model was asked in vain: its answers could not be used.' END,
+       greatest(unit.attempts, 1), unit.created_at, coalesce(unit.finished_at, unit.created_at)
+FROM graph_units unit
+LEFT JOIN LATERAL (SELECT id, source_id, subject FROM messages
+                   WHERE tenant_id = unit.tenant_id AND id = (unit.mails -> 0 ->> 0)::uuid OFFSET 0) message ON true
+WHERE unit.tenant_id = %(tenant)s AND unit.job_id = %(job)s AND unit.state IN ('failed', 'refused')
 ORDER BY first_at, failure_id;

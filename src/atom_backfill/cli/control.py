@@ -40,7 +40,12 @@ def pause(call: Invocation, job: str, lane: str | None) -> None:
 @click.pass_obj
 def resume(call: Invocation, job: str, lane: str | None, budget_usd: Decimal | None) -> None:
     """Go on with a paused or failed job."""
-    _change(call, job, lambda tenancy, found: tenancy.control.resume(found, _lane(lane), budget_usd))
+
+    async def run(tenancy: Tenancy, found: JobId) -> None:
+        await tenancy.refuse_unpriced(budget_usd)
+        await tenancy.control.resume(found, _lane(lane), budget_usd)
+
+    _change(call, job, run)
 
 
 @command("cancel", "cancel 1f0c", "cancel 1f0c --lane graph")

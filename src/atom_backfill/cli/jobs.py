@@ -142,7 +142,7 @@ def show_job(job: Document) -> None:
             ("limited by", ingest["limited_by"]),
             ("throttled", duration(ingest["throttled_s"])),
             ("chunks", f"{shown(ingest['chunks_done'])} of {shown(ingest['chunks_total'])}"),
-            ("graph lane", graph["status"].replace("_", " ")),
+            ("graph lane", _lane(graph)),
             ("stored", job["records_processed"]),
             ("entities", job["entities_extracted"]),
             ("relationships", job["relationships_extracted"]),
@@ -152,6 +152,17 @@ def show_job(job: Document) -> None:
             ("last error", job["last_error"]),
         ]
     )
+
+
+def _lane(graph: Document) -> str:
+    """Tell how far a graph lane is, and what it has spent."""
+    state = str(graph["status"]).replace("_", " ")
+    if not graph["units_total"]:
+        return state
+    spent = "cost unknown" if graph["usd"] is None else f"${graph['usd']:.4f}"
+    limit = "" if graph["budget_usd"] is None else f" of ${graph['budget_usd']:g}"
+    units = f"{shown(graph['units_done'])} of {shown(graph['units_total'])} units"
+    return f"{state}: {units}, {shown(graph['calls'])} calls, {spent}{limit}"
 
 
 def ended(call: Invocation, job: Document) -> int:
@@ -241,6 +252,7 @@ async def _submit(tenancy: Tenancy, account: Account, wanted: Wanted) -> JobId:
         budget_usd=wanted.budget_usd,
         chunk_size=tenancy.app.settings.page_size,
     )
+    await tenancy.refuse_unpriced(wanted.budget_usd)
     source = await patient_source(tenancy, account)
     return await submit(request, source, tenancy.control, outside.new_id)
 

@@ -110,7 +110,7 @@ class JsonLines:
 
     def show(self, job: Document) -> None:
         """Print the job unless only its pace is another."""
-        known = {**_settled(job), "ingest": _settled(job["ingest"])}
+        known = {**_settled(job), "ingest": _settled(job["ingest"]), "graph": _settled(job["graph"])}
         if known != self._before:
             self._before = known
             write_json(job)
@@ -176,6 +176,9 @@ def summary(job: Document) -> str:
         f"{state}: {shown(ingest['messages_done'])} of {shown(ingest['messages_total'])}",
         f"{ingest['percent']:g} %",
     ]
+    graph = job["graph"]
+    if graph["units_done"]:
+        parts.append(f"graph: {shown(graph['units_done'])} of {shown(graph['units_total'])} units")
     return " · ".join([*parts, *_pace(job)])
 
 
@@ -229,7 +232,8 @@ def _drawn(job: Document, title: str) -> RenderableType:
     lanes.add_row("ingest", _bar(ingest["percent"]), f"{ingest['percent']:g} %", done)
     if graph["units_total"]:
         units = f"{shown(graph['units_done'])} of {shown(graph['units_total'])}"
-        lanes.add_row("graph", _bar(graph["percent"]), f"{graph['percent']:g} %", units)
+        spent = "" if not graph["calls"] else " · cost unknown" if graph["usd"] is None else f" · ${graph['usd']:.4f}"
+        lanes.add_row("graph", _bar(graph["percent"]), f"{graph['percent']:g} %", f"{units}{spent}")
     else:
         lanes.add_row("graph", Text(graph["status"].replace("_", " "), style="dim"))
     head = Text.assemble((harmless(title), "bold"), f"  {state}")

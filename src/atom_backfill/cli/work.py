@@ -127,10 +127,12 @@ async def serve_while(app: App, following: asyncio.Task[Any], concurrency: int) 
     import asyncio
 
     from atom_backfill.app.work import run_worker, worker_name
+    from atom_backfill.jobs.job import Lane
     from atom_backfill.jobs.worker import WorkerOptions
 
     stop = asyncio.Event()
-    working = asyncio.create_task(run_worker(app, stop, WorkerOptions(worker_name(app), concurrency=concurrency)))
+    options = WorkerOptions(worker_name(app), lanes=(Lane.INGEST, Lane.GRAPH), concurrency=concurrency)
+    working = asyncio.create_task(run_worker(app, stop, options))
     try:
         await asyncio.wait({working, following}, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -55,6 +55,12 @@ class PostgresBalance:
             row = await tx.fetch_one(SQL["count_messages"], {"tenant": self._tenant})
         return (row["messages"], row["passages"]) if row else (0, 0)
 
+    async def count_units(self) -> dict[str, int]:
+        """Count the units of the tenant's graph lanes: all, done, failed, waiting."""
+        async with self._database.transaction(Work(self._tenant)) as tx:
+            row = await tx.fetch_one(SQL["count_units"], {"tenant": self._tenant})
+        return dict(row or {})
+
     async def generations(self, ids: Sequence[UUID]) -> dict[UUID, str]:
         """Return the current generation of messages; those that the record does not know are left out."""
         async with self._database.transaction(Work(self._tenant)) as tx:
@@ -96,6 +102,12 @@ class PostgresRecord:
         """Count the messages, of one account or of all."""
         async with self._database.transaction(Work(self._tenant)) as tx:
             return int(await tx.fetch_value(SQL["count_recorded"], {"tenant": self._tenant, "account": account}))
+
+    async def count_units(self) -> dict[str, int]:
+        """Count the units of the tenant's graph lanes: all, done, failed, waiting."""
+        async with self._database.transaction(Work(self._tenant)) as tx:
+            row = await tx.fetch_one(SQL["count_units"], {"tenant": self._tenant})
+        return dict(row or {})
 
     async def generations(self, ids: Sequence[UUID]) -> Mapping[UUID, str]:
         """Return the current generation of messages; those that the record does not know are left out."""

@@ -20,6 +20,13 @@ ORDER BY created_at;
 SELECT count(*) AS messages, coalesce(sum(greatest(passages, 1)), 0)::bigint AS passages
 FROM messages WHERE tenant_id = %(tenant)s;
 
+-- name: count_units
+-- For the balance. What was split is counted by its parts.
+SELECT count(*)::integer AS units, (count(*) FILTER (WHERE state IN ('done', 'empty', 'skipped')))::integer AS done,
+       (count(*) FILTER (WHERE state IN ('failed', 'refused')))::integer AS failed,
+       (count(*) FILTER (WHERE state IN ('queued', 'running')))::integer AS waiting
+FROM graph_units WHERE tenant_id = %(tenant)s AND state <> 'split';
+
 -- name: read_generations
 -- The generation of each message that search shows.
 SELECT id, generation FROM messages WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s);

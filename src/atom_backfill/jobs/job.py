@@ -16,6 +16,10 @@ ChunkId = NewType("ChunkId", UUID)
 Fence = NewType("Fence", int)
 
 
+GRAPH_KEY = "OPENAI_API_KEY"
+"""The tenant's own key that the graph lane works with."""
+
+
 class Lane(StrEnum):
     """Two lanes, each at its own pace; neither waits for the other."""
 

@@ -1,6 +1,7 @@
 """The engine's store in PostgreSQL: fenced claims and settles, operations, duties, renewals.
 
-Locks are taken in the order account and turn, chunk, job. Claims and renewals skip what is locked and wait for nobody.
+Locks are taken in the order account and turn, chunk of the ingest lane, graph lane, slot, job. Claims and renewals
+skip what is locked and wait for nobody.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ from atom_backfill.jobs.job import (
     Yielded,
 )
 from atom_backfill.jobs.ports import Standing
-from atom_backfill.jobs.states import Operation, about_graph, after, graph_after
+from atom_backfill.jobs.postgres_lanes import conclude, leave_lane, lock_lane, move_lane, open_lane, retry_units
+from atom_backfill.jobs.states import Operation, about_graph, after, graph_after, moves_graph_too
 
 SQL = load_queries(__package__)
 
@@ -66,12 +68,15 @@ class PostgresJobStore:
             taken = await tx.fetch_one(SQL["take_chunk"], {**keys, "worker": worker, "lease_s": self._lease_s})
             if taken is None:
                 return None
-            await tx.execute(SQL["begin_job"], keys)
+            if turn["lane"] == Lane.INGEST:
+                await tx.execute(SQL["begin_job"], keys)
             return _lease(taken)
 
     async def settle(self, lease: Lease, outcome: Outcome) -> None:
         """Give the chunk back with what became of it. Raises LeaseLost where the fence has moved on."""
         async with self._database.transaction(Engine()) as tx:
+            if lease.lane is Lane.GRAPH:
+                await lock_lane(tx, _job_keys(lease))
             if not await self._settle_chunk(tx, lease, outcome):
                 raise LeaseLost
             match outcome:
@@ -79,13 +84,11 @@ class PostgresJobStore:
                     await _note_error(tx, lease, again.code, again.error, retries=1)
                 case Quarantine() as given_up:
                     await _note_error(tx, lease, given_up.code, given_up.error, retries=0)
-                    await _conclude(tx, _job_keys(lease))
+                    await conclude(tx, _job_keys(lease))
                 case Done():
-                    await _conclude(tx, _job_keys(lease))
+                    await conclude(tx, _job_keys(lease))
                 case FailJob() as failed:
                     await _fail_job(tx, lease, failed)
-                case _:
-                    pass
 
     async def idle(self, lanes: Sequence[Lane]) -> bool:
         """Tell whether no running job has an unfinished chunk."""
@@ -132,6 +135,7 @@ class PostgresControl:
                 for chunk in plan.chunks:
                     await insert_chunk(tx, tenant, plan.job_id, plan.account_id, chunk)
                 await _let_claims_see(tx, keys)
+                await open_lane(tx, keys)
         except RowRefusedError as error:
             if error.constraint == ONE_ACTIVE:
                 async with self._database.transaction(Work(tenant)) as tx:
@@ -159,11 +163,17 @@ class PostgresControl:
     ) -> None:
         async with self._database.transaction(Work(tenant)) as tx:
             keys = {"tenant": tenant, "job": job}
+            await lock_lane(tx, keys)
             row = await _locked(tx, keys)
             status, graph = JobStatus(row["status"]), GraphStatus(row["graph_status"])
             graph_only = lane is None and about_graph(operation, status, graph, new_budget=budget_usd is not None)
-            if graph_only or lane is Lane.GRAPH:
-                await tx.execute(SQL["set_graph_status"], {**keys, "status": graph_after(operation, graph)})
+            to_lane = graph_only or lane is Lane.GRAPH
+            if not to_lane:
+                after(operation, status)
+            if to_lane or (lane is None and moves_graph_too(operation, graph)):
+                await move_lane(tx, keys, graph_after(operation, graph, new_budget=budget_usd is not None))
+            if to_lane:
+                await tx.execute(SQL["complete_job"], keys)
             else:
                 if operation is Operation.RESUME and status is JobStatus.FAILED:
                     await _refuse_second(tx, {**keys, "account": row["account_id"]})
@@ -176,8 +186,12 @@ class PostgresControl:
         """Try again what was quarantined, items and whole chunks."""
         async with self._database.transaction(Work(tenant)) as tx:
             keys = {"tenant": tenant, "job": job, "lane": Lane.INGEST}
+            await lock_lane(tx, keys)
             row = await _locked(tx, keys)
             after(Operation.RETRY, JobStatus(row["status"]))
+            units = await retry_units(tx, keys, failures)
+            if failures and units >= set(failures):
+                return
             await tx.execute(SQL["reopen_chunks"], {**keys, "chunks": list(failures) or None})
             named = [str(failure) for failure in failures]
             if await tx.execute(SQL["join_retry"], {**keys, "failures": Jsonb(named)}):
@@ -201,7 +215,7 @@ class PostgresControl:
             stuck = await tx.fetch_all(SQL["find_stuck"], {"tenant": tenant})
             for keys in ({"tenant": tenant, "job": row["id"], "lane": Lane.INGEST} for row in stuck):
                 await _let_claims_see(tx, keys)
-                await _conclude(tx, keys)
+                await conclude(tx, keys)
         return len(stuck)
 
 
@@ -358,36 +372,23 @@ async def _move(tx: Transaction, keys: Mapping[str, Any], status: JobStatus, ope
         await tx.execute(SQL["end_turn"], ingest)
     if operation is Operation.RESUME:
         if status is JobStatus.FAILED:
-            await tx.execute(SQL["reopen_chunks"], {**keys, "chunks": None})
-        await tx.execute(SQL["hasten_job"], keys)
+            await tx.execute(SQL["reopen_chunks"], {**ingest, "chunks": None})
+        await tx.execute(SQL["hasten_job"], ingest)
         await _let_claims_see(tx, ingest)
         # Its last chunk may have been finished while it was paused.
-        await _conclude(tx, ingest)
+        await conclude(tx, ingest)
 
 
 async def _note_error(tx: Transaction, lease: Lease, code: str, error: str, *, retries: int) -> None:
     await tx.execute(SQL["note_error"], _job_keys(lease) | {"code": code, "error": error, "retries": retries})
 
 
-async def _conclude(tx: Transaction, keys: Mapping[str, Any]) -> None:
-    """Count the job's chunks; complete or fail it when none of the lane is left."""
-    await tx.fetch_one(SQL["lock_job"], keys)
-    chunks = await tx.fetch_one(SQL["count_chunks"], keys)
-    assert chunks is not None
-    await tx.execute(SQL["count_finished_chunks"], {**keys, **chunks})
-    if chunks["unfinished_in_lane"]:
-        return
-    await tx.execute(SQL["end_turn"], keys)
-    if chunks["unwalked"]:
-        error = "Part of the mailbox could not be walked: `failures` says why. Mend that, then `resume` this job."
-        await tx.execute(SQL["fail_job"], {**keys, "code": "not_walked", "error": error})
-    else:
-        await tx.execute(SQL["complete_job"], keys)
-
-
 async def _fail_job(tx: Transaction, lease: Lease, failed: FailJob) -> None:
     keys = _job_keys(lease) | {"code": failed.code, "error": failed.error}
     await tx.execute(SQL["note_error"], keys | {"retries": 0})
+    if lease.lane is Lane.GRAPH:
+        await leave_lane(tx, keys, GraphStatus.FAILED, None, failed.error)
+        return
     await tx.execute(SQL["fail_job"], keys)
     await tx.execute(SQL["end_turn"], keys)
     if failed.sign_in:

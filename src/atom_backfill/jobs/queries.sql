@@ -26,7 +26,8 @@ CROSS JOIN LATERAL (
     -- OFFSET 0: one look-up a turn, however many jobs there have been.
     CROSS JOIN LATERAL (SELECT * FROM historical_sync_jobs WHERE id = turn.job_id OFFSET 0) job
     CROSS JOIN LATERAL (SELECT * FROM accounts WHERE id = job.account_id OFFSET 0) account
-    WHERE job.status IN ('pending', 'running', 'completed')
+    WHERE CASE turn.lane WHEN 'graph' THEN job.graph_status IN ('pending', 'running', 'completed')
+          ELSE job.status IN ('pending', 'running', 'completed') END
       AND (turn.lane <> 'ingest' OR account.throttled_until <= atom_now() AND account.status <> 'disconnected')
       AND (SELECT count(*) FROM sync_chunks busy
            WHERE busy.account_id = job.account_id AND busy.state = 'leased' AND busy.lease_until >= atom_now()
@@ -61,7 +62,8 @@ WITH room AS (
     UPDATE job_turns turn SET last_claimed_at = atom_now()
     FROM historical_sync_jobs job
     WHERE turn.tenant_id = %(tenant)s AND turn.job_id = %(job)s AND turn.lane = %(lane)s AND job.id = turn.job_id
-      AND job.status IN ('pending', 'running', 'completed')
+      AND CASE turn.lane WHEN 'graph' THEN job.graph_status IN ('pending', 'running', 'completed')
+          ELSE job.status IN ('pending', 'running', 'completed') END
       AND (SELECT count(*) FROM sync_chunks busy
            WHERE busy.account_id = job.account_id AND busy.state = 'leased' AND busy.lease_until >= atom_now()
              AND busy.lane = turn.lane) < job.max_parallel
@@ -114,7 +116,8 @@ WITH held AS (
     FROM free WHERE chunk.id = free.id
 )
 SELECT chunk.id AS chunk_id, chunk.job_id,
-       job.status IN ('paused', 'cancelled', 'failed') OR account.status = 'disconnected' AS stopped
+       CASE chunk.lane WHEN 'graph' THEN job.graph_status NOT IN ('pending', 'running', 'completed')
+            ELSE job.status IN ('paused', 'cancelled', 'failed') OR account.status = 'disconnected' END AS stopped
 FROM held
 JOIN sync_chunks chunk ON chunk.id = held.chunk_id AND chunk.fence = held.fence AND chunk.state = 'leased'
 JOIN historical_sync_jobs job ON job.id = chunk.job_id
@@ -168,8 +171,8 @@ SELECT status FROM historical_sync_jobs WHERE tenant_id = %(tenant)s AND id = %(
 -- name: count_chunks
 -- What is left of a job, and what was given up.
 SELECT count(*) FILTER (WHERE state IN ('ready', 'leased') AND lane = %(lane)s)                      AS unfinished_in_lane,
-       count(*) FILTER (WHERE state IN ('done', 'quarantined') AND kind <> 'retry')                  AS finished,
-       count(*) FILTER (WHERE kind <> 'retry')                                                       AS total,
+       count(*) FILTER (WHERE state IN ('done', 'quarantined') AND kind NOT IN ('retry', 'extract')) AS finished,
+       count(*) FILTER (WHERE kind NOT IN ('retry', 'extract'))                                      AS total,
        count(*) FILTER (WHERE state = 'quarantined' AND kind IN ('plan', 'check'))                   AS unwalked
 FROM sync_chunks
 WHERE tenant_id = %(tenant)s AND job_id = %(job)s;
@@ -179,11 +182,19 @@ WHERE tenant_id = %(tenant)s AND job_id = %(job)s;
 UPDATE historical_sync_jobs SET completed_chunks = %(finished)s, total_chunks = %(total)s
 WHERE tenant_id = %(tenant)s AND id = %(job)s;
 
--- name: complete_job
--- Once; a job that was paused or cancelled meanwhile stays as it is.
+-- name: end_ingest
+-- Once: every folder has been walked to its end.
 UPDATE historical_sync_jobs
-SET status = 'completed', completed_at = atom_now(), progress_percentage = 100, last_heartbeat = atom_now()
+SET ingest_done_at = coalesce(ingest_done_at, atom_now()), progress_percentage = 100, last_heartbeat = atom_now()
 WHERE tenant_id = %(tenant)s AND id = %(job)s AND status IN ('pending', 'running');
+
+-- name: complete_job
+-- Once, when the mailbox is read and the graph lane does not go on by itself; a job that was paused or cancelled
+-- meanwhile stays as it is.
+UPDATE historical_sync_jobs
+SET status = 'completed', completed_at = atom_now(), last_heartbeat = atom_now()
+WHERE tenant_id = %(tenant)s AND id = %(job)s AND status IN ('pending', 'running') AND ingest_done_at IS NOT NULL
+  AND graph_status NOT IN ('pending', 'running');
 
 -- name: fail_job
 -- Only the owner can set it going again.
@@ -207,8 +218,10 @@ SELECT NOT EXISTS (
     CROSS JOIN LATERAL (SELECT * FROM historical_sync_jobs WHERE id = turn.job_id OFFSET 0) job
     JOIN accounts account ON account.id = job.account_id
     JOIN sync_chunks chunk ON chunk.job_id = turn.job_id AND chunk.lane = turn.lane AND chunk.state IN ('ready', 'leased')
-    WHERE turn.lane = ANY(%(lanes)s) AND job.status IN ('pending', 'running', 'completed')
-      AND account.status <> 'disconnected') AS idle;
+    WHERE turn.lane = ANY(%(lanes)s)
+      AND CASE turn.lane WHEN 'graph' THEN job.graph_status IN ('pending', 'running', 'completed')
+          ELSE job.status IN ('pending', 'running', 'completed') END
+      AND (turn.lane = 'graph' OR account.status <> 'disconnected')) AS idle;
 
 -- name: rescue_lapsed
 -- Only leases that have lapsed by the database's clock; the fence goes up, so the late owner cannot commit.
@@ -256,7 +269,7 @@ UPDATE historical_sync_jobs SET budget_usd = %(budget_usd)s WHERE tenant_id = %(
 -- What was quarantined is tried again, with its attempts forgotten: all of the job, or the chunks named.
 UPDATE sync_chunks
 SET state = 'ready', fence = fence + 1, attempts = 0, run_at = atom_now(), finished_at = NULL
-WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND state = 'quarantined'
+WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND lane = %(lane)s AND state = 'quarantined'
   AND (%(chunks)s::uuid[] IS NULL OR id = ANY(%(chunks)s::uuid[]));
 
 -- name: join_retry
@@ -276,7 +289,8 @@ RETURNING chunk.id;
 -- name: hasten_job
 -- Resuming does not wait out an old backoff, nor count what failed before.
 UPDATE sync_chunks SET run_at = least(run_at, atom_now()), attempts = 0
-WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND state = 'ready' AND (run_at > atom_now() OR attempts > 0);
+WHERE tenant_id = %(tenant)s AND job_id = %(job)s AND lane = %(lane)s AND state = 'ready'
+  AND (run_at > atom_now() OR attempts > 0);
 
 -- name: open_turn
 -- Claims see the job from now on.
@@ -344,7 +358,7 @@ CROSS JOIN LATERAL (
                    AND turn.lane = 'ingest') AS turn
 ) has
 WHERE job.tenant_id = %(tenant)s AND account.status = 'connected'
-  AND (job.status IN ('pending', 'running') AND NOT has.unfinished
+  AND (job.status IN ('pending', 'running') AND NOT has.unfinished AND job.ingest_done_at IS NULL
        OR job.status IN ('pending', 'running', 'completed') AND has.unfinished AND NOT has.turn)
 ORDER BY job.id
 FOR NO KEY UPDATE OF job SKIP LOCKED;

@@ -78,8 +78,18 @@ def about_graph(operation: Operation, status: S, graph: G, *, new_budget: bool) 
     return operation is not Operation.RESUME or new_budget or graph not in _GOES_ON
 
 
-def graph_after(operation: Operation, status: G) -> G:
-    """Return the graph lane's state after the operation. Raises RefusedError where it is not allowed."""
+def moves_graph_too(operation: Operation, status: G) -> bool:
+    """Tell whether an operation on the whole job is one on its graph lane as well."""
+    return (operation, status) in GRAPH_MOVES
+
+
+def graph_after(operation: Operation, status: G, *, new_budget: bool = False) -> G:
+    """Return the graph lane's state after the operation. Raises RefusedError where it is not allowed.
+
+    A lane whose budget is spent goes on with a new one.
+    """
+    if (operation, status) == (Operation.RESUME, G.BUDGET_REACHED) and new_budget:
+        return G.PENDING
     moved = GRAPH_MOVES.get((operation, status))
     if moved is None:
         standing = status.replace("_", " ")

@@ -31,11 +31,15 @@ SETTLE_S = 0.9
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """How one worker works. `poll_s` is the fallback when no notification arrives; `grace_s` bounds a drain."""
+    """How one worker works: at once so many chunks of the ingest lane, and `slots` of the graph lane.
+
+    `poll_s` is the fallback when no notification arrives; `grace_s` bounds a drain.
+    """
 
     name: str
     lanes: tuple[Lane, ...] = (Lane.INGEST,)
     concurrency: int = 4
+    slots: int = 2
     drain: bool = False
     poll_s: float = 2.0
     grace_s: float = 8.0
@@ -69,7 +73,8 @@ class Worker:
         self._options = options
         self._metrics = metrics
         self._watch = _Draining()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], Lane] = {}
+        self._room = {Lane.INGEST: options.concurrency, Lane.GRAPH: options.slots}
         self._log = structlog.get_logger()
         self._claiming = Trouble("claim failed")
         self._looking = Trouble("look for work failed")
@@ -93,11 +98,12 @@ class Worker:
 
     async def _claim_one(self) -> bool:
         """Start one more chunk; False when there is no room or nothing to claim."""
-        if len(self._running) >= self._options.concurrency:
+        lanes = self._lanes_with_room()
+        if not lanes:
             return False
         self._wake.clear()
         try:
-            lease = await self._store.claim(self._options.name, self._options.lanes)
+            lease = await self._store.claim(self._options.name, lanes)
         except AtomError as error:
             self._claiming.met(error)
             return False
@@ -107,9 +113,13 @@ class Worker:
         if lease.lapse is not None:
             tell_rescue(lease, "claimed_over", self._metrics)
         task = asyncio.create_task(self._work(lease))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running[task] = lease.lane
+        task.add_done_callback(self._running.pop)
         return True
+
+    def _lanes_with_room(self) -> list[Lane]:
+        at_work = list(self._running.values())
+        return [lane for lane in self._options.lanes if at_work.count(lane) < self._room[lane]]
 
     async def _nothing_left(self) -> bool:
         if not self._options.drain or self._running:
@@ -126,7 +136,7 @@ class Worker:
         """Wait for a wake-up, a finished chunk, the stop, or the next poll."""
         waking = asyncio.create_task(self._wake.wait())
         polling = asyncio.create_task(self._clock.sleep(self._poll_s()))
-        full = len(self._running) >= self._options.concurrency
+        full = not self._lanes_with_room()
         events = {stopped, *self._running} if full else {stopped, waking, polling, *self._running}
         try:
             await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)

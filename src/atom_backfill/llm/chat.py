@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from atom_backfill.llm.endpoint import Endpoint, RequestRefusedError
+from atom_backfill.llm.endpoint import Endpoint, Posted, RequestRefusedError
 from atom_backfill.llm.reply import Finish, Reply
 
 _TOO_LONG = ("context_length_exceeded", "maximum context length")
@@ -53,18 +53,19 @@ class OpenAIChat:
             return True
         return self._settings.pop(about, None) is not None
 
-    def _read(self, answer: Any) -> Reply:
+    def _read(self, posted: Posted) -> Reply:
+        answer, headers = posted.json, posted.headers
         try:
             choice = answer["choices"][0]
             message, ended = choice["message"], choice.get("finish_reason")
             text, refusal = message.get("content"), message.get("refusal")
         except (TypeError, KeyError, IndexError, AttributeError):
             if isinstance(answer, dict) and answer.get("choices") == []:
-                return Reply("", Finish.EMPTY, *_usage(answer))
+                return Reply("", Finish.EMPTY, *_usage(answer), headers)
             raise self._endpoint.unreadable() from None
         if not isinstance(text, str | None):
             raise self._endpoint.unreadable()
-        return Reply(text or "", _finish(text or "", ended, refusal), *_usage(answer))
+        return Reply(text or "", _finish(text or "", ended, refusal), *_usage(answer), headers)
 
 
 def _finish(text: str, ended: object, refusal: object) -> Finish:

@@ -57,7 +57,7 @@ class OpenAIEmbedder:
 
     async def _call(self, batch: Sequence[str]) -> list[list[float]]:
         asked = {"model": self._model, "input": list(batch), "encoding_format": "float"}
-        rows = _rows(await self._endpoint.post("/embeddings", asked, self._model), len(batch))
+        rows = _rows((await self._endpoint.post("/embeddings", asked, self._model)).json, len(batch))
         if rows is None:
             raise self._endpoint.unreadable()
         return rows

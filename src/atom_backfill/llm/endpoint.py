@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from atom_backfill.clock import Clock
@@ -30,6 +31,14 @@ class RequestRefusedError(BugError):
         self.about = about
 
 
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What came back: the JSON, and the headers by lower-case name."""
+
+    json: Any
+    headers: Mapping[str, str]
+
+
 class Endpoint:
     """A base URL and a key. `fix` is what a person does about the key, for the ends of sentences."""
 
@@ -40,7 +49,7 @@ class Endpoint:
         self._fix = fix
         self._clock = clock
 
-    async def post(self, path: str, asked: Mapping[str, Any], model: str) -> Any:
+    async def post(self, path: str, asked: Mapping[str, Any], model: str) -> Posted:
         """Send JSON and return the JSON that comes back.
 
         Raises KeyNeededError and NeedsOwnerError for what a person has to set right, RetryLaterError for what passes
@@ -51,7 +60,7 @@ class Endpoint:
         answer = await self._http.send("POST", path, headers=headers, content=json.dumps(asked).encode())
         if answer.status != 200:
             raise self._refusal(answer, model)
-        return read_json(answer.body, self.host)
+        return Posted(read_json(answer.body, self.host), answer.headers)
 
     def unreadable(self) -> RetryLaterError:
         """Say that an answer of status 200 is not of the documented shape."""

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 MINUTE = timedelta(minutes=1)
-FIRST_REQUESTS, FIRST_TOKENS = 60.0, 60_000.0
-"""A minute, of a key of which nothing is known: no burst that a small account would be refused for."""
+FIRST_REQUESTS, FIRST_TOKENS = 500.0, 200_000.0
+"""A minute, of a key of which nothing is known: what the smallest paying account has. The first answers say whether it
+is less, and the calls in flight bound the burst."""
 LEAST_REQUESTS, LEAST_TOKENS = 1.0, 2_000.0
 """A minute, whatever a server says: with less a call would wait for hours."""
 MOST_A_MINUTE = 10_000_000.0

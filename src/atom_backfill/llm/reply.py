@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -19,9 +20,10 @@ class Finish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. Tokens as the server counts them; None where it does not say."""
+    """An answer. Tokens as the server counts them; None where it does not say. `headers`: by lower-case name."""
 
     text: str
     finish: Finish
     input_tokens: int | None
     output_tokens: int | None
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)

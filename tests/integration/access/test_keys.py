@@ -8,6 +8,7 @@ from atom_backfill.access.keys import Keys, KeyStatus, ModelKey
 from atom_backfill.access.postgres import PostgresKeys
 from atom_backfill.access.vault import Vault
 from atom_backfill.errors import AtomError, KeyNeededError, NeedsOwnerError, NotFoundError, RetryLaterError, UsageError
+from atom_backfill.jobs.postgres_lanes import key_has_changed
 from atom_backfill.llm.form import Form
 from worlds import World
 
@@ -30,7 +31,9 @@ class Endpoint:
 
 async def keys_of(world: World, name: str = "lumen", endpoint: Endpoint | None = None) -> Keys:
     tenant = await world.tenant(name)
-    return Keys(PostgresKeys(world.database, tenant, lambda: Vault([bytes(32)])), endpoint or Endpoint())
+    return Keys(
+        PostgresKeys(world.database, tenant, lambda: Vault([bytes(32)]), key_has_changed), endpoint or Endpoint()
+    )
 
 
 async def test_a_key_is_kept_in_upper_case_whatever_the_case_and_no_value_is_listed(world: World) -> None:
@@ -81,7 +84,7 @@ async def test_what_the_endpoint_says_of_the_key_is_noted(world: World, error: A
 
 async def test_what_is_learnt_of_an_earlier_value_is_not_noted_of_this_one(world: World) -> None:
     tenant = await world.tenant("lumen")
-    store = PostgresKeys(world.database, tenant, lambda: Vault([bytes(32)]))
+    store = PostgresKeys(world.database, tenant, lambda: Vault([bytes(32)]), key_has_changed)
     earlier = await store.save("OPENAI_API_KEY", VALUE, URL, MODEL)
     await store.save("OPENAI_API_KEY", "sk-another", URL, MODEL)
     await store.note(earlier, KeyStatus.REJECTED, None)
@@ -136,7 +139,9 @@ async def test_a_key_that_is_erased_while_it_is_tested_is_said_to_be_gone(world:
         await keys.delete(key.name)
         return Form.SCHEMA
 
-    keys = Keys(PostgresKeys(world.database, await world.tenant("lumen"), lambda: Vault([bytes(32)])), erased)
+    keys = Keys(
+        PostgresKeys(world.database, await world.tenant("lumen"), lambda: Vault([bytes(32)]), key_has_changed), erased
+    )
     await keys.set("OPENAI_API_KEY", VALUE, URL, MODEL)
     with pytest.raises(NotFoundError, match="OPENAI_API_KEY"):
         await keys.test("OPENAI_API_KEY")

@@ -151,7 +151,8 @@ def test_a_finished_bar_does_not_look_like_an_empty_one(colours: Literal["standa
 
 
 def test_the_display_shows_a_graph_lane_at_work() -> None:
-    text = drawn(a_job(graph={"status": "running", "units_done": 20, "units_total": 80, "percent": 25.0}))
+    counted = {"units_done": 20, "units_total": 80, "percent": 25.0, "calls": 9, "usd": 0.0123}
+    text = drawn(a_job(graph={"status": "running", **counted}))
     assert "25 %" in text
     assert "20 of 80" in text
 
