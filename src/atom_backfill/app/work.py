@@ -15,7 +15,7 @@ from atom_backfill.app.core import App
 from atom_backfill.app.keeping import sweepers
 from atom_backfill.app.models import lane_parts
 from atom_backfill.app.reading import read_items
-from atom_backfill.app.reviewing import reviewers
+from atom_backfill.app.reviewing import Reviews
 from atom_backfill.app.runtime import settle_in
 from atom_backfill.backfill.extract import extract_handler
 from atom_backfill.backfill.handler import ingest_handler
@@ -69,11 +69,11 @@ async def run_worker(app: App, stop: asyncio.Event, options: WorkerOptions) -> N
         metrics = Metrics()
         worker = Worker(store, handlers, heartbeat, wake, outside.clock, outside.rng, options, metrics)
         reaping = reaper(store, metrics)
-        reviewing = reviewers(app)
+        reviewing = Reviews(app).duty()
 
         def duties() -> list[Duty]:
             upkeeps = [_upkeep(app, tenant) for tenant in app.memories.opened()]
-            return [reaping, *upkeeps, *sweepers(app, metrics), *reviewing]
+            return [reaping, *upkeeps, *sweepers(app, metrics), reviewing]
 
         others = (
             asyncio.create_task(_listen(app, wake, heartbeat)),
