@@ -302,7 +302,8 @@ lane_gc AS (INSERT INTO graph_calls (tenant_id, id, job_id, chunk_id, fence, uni
        SELECT t, n, j, e, 1, ARRAY[n], 0, 'm' FROM it RETURNING 1),
 lane_ga AS (INSERT INTO graph_answers (tenant_id, key, answer) SELECT t, 'k', '{}' FROM it RETURNING 1),
 lane_kp AS (INSERT INTO key_paces (tenant_id, name, version, requests, tokens, requests_left, tokens_left, at,
-           blocked_until, raised_at, told) SELECT t, 'A_KEY', 1, 1, 1, 1, 1, now(), now(), now(), false FROM it RETURNING 1),
+           blocked_until, raised_at, told)
+       SELECT t, 'A_KEY', 1, 1, 1, 1, 1, now(), now(), now(), false FROM it RETURNING 1),
 mem AS (INSERT INTO memories (tenant_id, epoch, building, mark) SELECT t, 1, 'theirs', 1 FROM it RETURNING 1)
 INSERT INTO failures (tenant_id, id, account_id, job_id, source_id, message_id, stage, error_code, error)
 SELECT t, gen_random_uuid(), a, j, 'm-2', gen_random_uuid(), 'fetch', 'gone', 'Gone.' FROM it
