@@ -17,21 +17,25 @@ from atom_backfill.archive.postgres import SQL as ARCHIVE
 from atom_backfill.backfill.postgres import SQL as BACKFILL
 from atom_backfill.db.named_sql import Queries
 from atom_backfill.graph.postgres import SQL as GRAPH
+from atom_backfill.graph.postgres_calls import SQL as CALLS
 from atom_backfill.graph.postgres_identity import SQL as IDENTITY
 from atom_backfill.graph.postgres_periods import SQL as FACTS
+from atom_backfill.graph.postgres_units import SQL as UNITS
 from atom_backfill.graph.postgres_walks import SQL as WALKS
 from atom_backfill.jobs.postgres import SQL as JOBS
+from atom_backfill.jobs.postgres_lanes import SQL as LANES
 from atom_backfill.sources.postgres import SQL as SOURCES
 from databases import TestServer
 
 BIG = {
     "accounts", "historical_sync_jobs", "sync_chunks", "messages", "message_bodies", "message_places",
     "discovered_entities", "graph_nodes", "graph_edges", "graph_evidence", "graph_merges", "graph_heads", "graph_pins",
-    "failures", "request_permits",
+    "failures", "request_permits", "graph_lanes", "graph_mails", "graph_units", "graph_calls", "graph_answers",
 }  # fmt: skip
 """Each has thousands of rows here, and many more in life."""
 
-FEW = {"sync_chunks_unfinished", "sync_chunks_leased", "sync_chunks_leased_of_account"}
+FEW = {"sync_chunks_unfinished", "sync_chunks_leased", "sync_chunks_leased_of_account", "graph_units_running",
+       "graph_calls_open"}  # fmt: skip
 """Indexes that hold no more than what is at work."""
 
 # 3 tenants, 6,000 accounts, 12,000 jobs of which 60 are at work, 60,000 chunks, 12,000 messages and what they show.
@@ -78,6 +82,15 @@ INSERT INTO graph_pins (tenant_id, node_id, into_id, same)
 INSERT INTO failures (tenant_id, id, account_id, job_id, source_id, message_id, stage, error_code, error)
     SELECT tenant_id, gen_random_uuid(), account_id, id, 'f-' || n, gen_random_uuid(), 'fetch', 'gone', 'Gone.'
     FROM generate_series(1, 6000) n JOIN historical_sync_jobs ON historical_sync_jobs.id = id(3, n % 40 + 1);
+INSERT INTO graph_lanes (tenant_id, job_id) SELECT tenant_id, id FROM historical_sync_jobs;
+INSERT INTO graph_mails SELECT tenant_id, id, NULL, decode(md5(source_id), 'hex') FROM messages WHERE source_id < 'm-9';
+INSERT INTO graph_units (tenant_id, id, account_id, job_id, thread_id, ordinal, latest_at, characters, mails, carried,
+                         state)
+    SELECT tenant_id, id, account_id, first_job_id, thread_id, 0, now(), 99, '[]', '[]',
+           CASE WHEN source_id < 'm-2' THEN 'queued' WHEN source_id < 'm-3' THEN 'failed' ELSE 'done' END FROM messages;
+INSERT INTO graph_calls (tenant_id, id, job_id, chunk_id, fence, units, attempt, model, state)
+    SELECT tenant_id, id, first_job_id, id(9, 1), 1, ARRAY[id], 0, 'm', 'settled' FROM messages;
+INSERT INTO graph_answers (tenant_id, key, answer) SELECT tenant_id, decode(md5(source_id), 'hex'), '{}' FROM messages;
 INSERT INTO request_permits (scope, slot)
     SELECT 'mailbox ' || n, slot FROM generate_series(1, 1000) n, generate_series(1, 4) slot;
 """
@@ -101,6 +114,12 @@ VALUES: dict[str, Any] = {
     "fetch": 1.0, "embed": 1.0, "store": 1.0, "finished": 1, "total": 1, "estimate": 1, "thread": uuid(5, 7),
     "least": None, "most": 4, "status": None, "limit": 20, "scope": "mailbox 7", "holder": CHUNK, "held_s": 45.0,
     "wait_s": 3.0, "one_each": True, "edges": IDS, "message": IDS[0], "source_id": "f-7", "node": uuid(6, 7),
+    "threads": [uuid(5, 7)], "hashes": [b"h"], "keys": [b"k"], "left_out": [None] * 59, "state": "done",
+    "reason": None, "dropped": Jsonb({}), "attempts": 0, "troubles": 0, "answer_key": None, "generation": None,
+    "start": None, "end": None,
+    "call": IDS[0], "units": IDS, "attempt": 0, "model": "m", "usd": 1, "cap": 1, "key_name": "K", "key_version": 1,
+    "outcome": "whole", "input_tokens": 1, "output_tokens": 1, "latency_ms": 1, "released": 1, "unpriced": False,
+    "slots": IDS[:4], "more": 0, "key": "K",
     "sources": IDS, "relations": ["works_for"] * 59, "a": IDS, "b": IDS, "kinds": [True], "headers": ["writes_to"],
 }  # fmt: skip
 ENGINE, WORK = "atom_engine", "atom_work"
@@ -127,6 +146,16 @@ HOT: dict[tuple[str, str], tuple[Queries, str]] = {
     ("identity", WORK): (IDENTITY, """
         read_mentioned read_side_by_side read_correspondents read_group drop_pins
         drop_pins_between"""),
+    ("units", WORK): (UNITS, """
+        find_window_threads find_job_threads read_new_mails read_earlier_mails count_thread_units find_same_texts
+        insert_mails pick_units begin_units queue_units requeue_lost end_unit read_unit_mails find_answers
+        forget_mails"""),
+    ("calls", WORK): (CALLS, """
+        reserve why_not_reserved lock_call settle_call spend spread_cost find_lost_calls lose_calls"""),
+    ("lanes", WORK): (LANES, """
+        lock_lane add_units insert_slots reopen_slots open_graph_turn begin_lane leave_lane wake_lane count_progress
+        hold_slot note_slot_progress retry_units"""),
+    ("lanes", ENGINE): (LANES, "lock_lane count_slots complete_lane reopen_slots"),
     ("sources", ENGINE): (SOURCES, "take_permit free_permit read_throttle throttle_account drop_slot"),
 }  # fmt: skip
 CASES = [

@@ -59,8 +59,7 @@ class PostgresLane:
             await tx.execute(UNITS["requeue_lost"], units.slot_keys(lease) | {"troubles": int(lease.attempts > 0)})
             await calls.lose_calls(tx, lease)
             if found is None or found[0].status not in USABLE:
-                status = GraphStatus.WAITING_FOR_KEY if found is None else GraphStatus.KEY_REJECTED
-                await lanes.leave_lane(tx, units.slot_keys(lease), status, None, None)
+                await lanes.leave_lane(tx, units.slot_keys(lease), *_without_key(found and found[0].status))
                 return None
             await lanes.begin_lane(tx, lease)
             budget: Decimal | None = await tx.fetch_value(SQL["read_budget"], units.slot_keys(lease))
@@ -165,6 +164,16 @@ async def make_units_of(tx: Transaction, lease: Lease, chunk: Row) -> None:
         threads = await units.job_threads(tx, lease, THREADS_A_STEP)
     if threads:
         await lanes.add_units(tx, keys, await units.make_units(tx, lease, threads))
+
+
+def _without_key(status: KeyStatus | None) -> tuple[GraphStatus, str | None, str | None]:
+    """Tell what a lane waits for without a key that may work, with code and sentence."""
+    if status is None:
+        return GraphStatus.WAITING_FOR_KEY, None, None
+    if status is KeyStatus.QUOTA_USED_UP:
+        return GraphStatus.KEY_REJECTED, "quota_used_up", "The account behind the key has no credit left."
+    words = f"The key is refused: set another one with `atom-backfill key set {GRAPH_KEY}`."
+    return GraphStatus.KEY_REJECTED, "key_rejected", words
 
 
 class _Writing:

@@ -1,5 +1,6 @@
 -- name: find_window_threads
--- Threads of the mails of a window that nobody has looked at for units yet.
+-- Threads of the mails of a window that nobody has looked at for units yet. OFFSET 0, here and below: one look-up a mail,
+-- however many there are.
 SELECT DISTINCT message.thread_id
 FROM messages message
 WHERE message.tenant_id = %(tenant)s AND message.account_id = %(account)s
@@ -7,14 +8,16 @@ WHERE message.tenant_id = %(tenant)s AND message.account_id = %(account)s
   AND message.received_at < coalesce(%(end)s::timestamptz, 'infinity')
   AND EXISTS (SELECT FROM message_places place WHERE place.tenant_id = message.tenant_id
               AND place.message_id = message.id AND place.folder_id = %(folder)s)
-  AND NOT EXISTS (SELECT FROM graph_mails seen WHERE seen.tenant_id = message.tenant_id AND seen.message_id = message.id);
+  AND NOT EXISTS (SELECT FROM graph_mails seen
+                  WHERE seen.tenant_id = message.tenant_id AND seen.message_id = message.id OFFSET 0);
 
 -- name: find_job_threads
 -- Threads of mails that a job brought in and nobody has looked at for units yet.
 SELECT DISTINCT message.thread_id
 FROM messages message
 WHERE message.tenant_id = %(tenant)s AND message.first_job_id = %(job)s
-  AND NOT EXISTS (SELECT FROM graph_mails seen WHERE seen.tenant_id = message.tenant_id AND seen.message_id = message.id)
+  AND NOT EXISTS (SELECT FROM graph_mails seen
+                  WHERE seen.tenant_id = message.tenant_id AND seen.message_id = message.id OFFSET 0)
 LIMIT %(limit)s;
 
 -- name: read_new_mails
@@ -27,8 +30,10 @@ SELECT message.id, message.thread_id, message.content_hash, message.subject, mes
 FROM messages message
 JOIN message_bodies body ON body.tenant_id = message.tenant_id AND body.message_id = message.id
 WHERE message.tenant_id = %(tenant)s AND message.thread_id = ANY(%(threads)s::uuid[])
-  AND EXISTS (SELECT FROM graph_lanes lane WHERE lane.tenant_id = message.tenant_id AND lane.job_id = message.first_job_id)
-  AND NOT EXISTS (SELECT FROM graph_mails seen WHERE seen.tenant_id = message.tenant_id AND seen.message_id = message.id)
+  AND EXISTS (SELECT FROM graph_lanes lane
+              WHERE lane.tenant_id = message.tenant_id AND lane.job_id = message.first_job_id OFFSET 0)
+  AND NOT EXISTS (SELECT FROM graph_mails seen
+                  WHERE seen.tenant_id = message.tenant_id AND seen.message_id = message.id OFFSET 0)
 ORDER BY message.id;
 
 -- name: read_earlier_mails
