@@ -290,8 +290,8 @@ pn AS (INSERT INTO graph_pins (tenant_id, node_id, into_id, same) SELECT t, n, o
 sg AS (INSERT INTO graph_suggestions SELECT t, n, o, 'name', 0.5, 'Them' FROM it RETURNING 1),
 co AS (INSERT INTO graph_communities (tenant_id, id, level, name, size) SELECT t, c, 0, 'Them', 2 FROM it RETURNING 1),
 cm AS (INSERT INTO graph_community_members SELECT t, n, 0, c FROM it RETURNING 1),
-rv AS (INSERT INTO graph_reviews (tenant_id, purpose, evidence, took_s) SELECT t, 'identity', 3, 0.1 FROM it
-       RETURNING 1),
+rv AS (INSERT INTO graph_reviews (tenant_id, purpose, evidence, took_s)
+       SELECT t, purpose, 3, 0.1 FROM it, unnest(ARRAY['identity', 'communities']) purpose RETURNING 1),
 lane_gl AS (INSERT INTO graph_lanes (tenant_id, job_id, units_total) SELECT t, j, 1 FROM it RETURNING 1),
 lane_gs AS (INSERT INTO graph_spending (tenant_id, usd) SELECT t, 1 FROM it RETURNING 1),
 lane_gg AS (INSERT INTO graph_generations (tenant_id, id, definition, model) SELECT t, n, 'd', 'm' FROM it RETURNING 1),

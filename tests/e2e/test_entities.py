@@ -40,6 +40,14 @@ def test_people_read_lines_with_the_mail_behind_each(home: Home) -> None:
     assert home.call("entity", "--suggestions", "--json").json == {"suggestions": []}
 
 
+def test_communities_have_levels_names_and_members(home: Home) -> None:
+    found = home.call("communities", "--json").json["communities"]
+    assert [(each["level"], each["size"]) for each in found] == [(0, 3)]
+    assert {member["key"] for member in found[0]["members"]} == {ADDRESS, TOMASZ, "lumen.example"}
+    assert found[0]["name"].split(", ")[0] in home.call("communities", found[0]["community_id"][:8]).out
+    assert home.call("communities", "7c20").status == 3
+
+
 def test_what_is_not_there_or_not_clear_is_told_in_a_sentence(home: Home) -> None:
     assert home.call("entity", "nobody at all").status == 3
     assert home.call("unmerge", "7c20").status == 3

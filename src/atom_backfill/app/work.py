@@ -15,7 +15,7 @@ from atom_backfill.app.core import App
 from atom_backfill.app.keeping import sweepers
 from atom_backfill.app.models import lane_parts
 from atom_backfill.app.reading import read_items
-from atom_backfill.app.reviewing import Reviews
+from atom_backfill.app.reviewing import reviewers
 from atom_backfill.app.runtime import settle_in
 from atom_backfill.backfill.extract import extract_handler
 from atom_backfill.backfill.handler import ingest_handler
@@ -23,6 +23,7 @@ from atom_backfill.backfill.page import Parts
 from atom_backfill.backfill.reading import Reading
 from atom_backfill.db.listening import Listening, Notified
 from atom_backfill.db.renewal import RenewalConnection
+from atom_backfill.db.stalled import end_stalled
 from atom_backfill.errors import RetryLaterError, SkipItemError
 from atom_backfill.jobs.duties import Duty, do_duties, reaper
 from atom_backfill.jobs.heartbeat import Heartbeat
@@ -36,6 +37,7 @@ from atom_backfill.metrics import Metrics
 from atom_backfill.sandbox.process import Sandbox, SandboxLimits
 from atom_backfill.sources.ports import RawItem
 
+END_STALLED_EVERY_S = 5.0
 UPKEEP_EVERY_S = 5.0
 """Looking costs next to nothing; the less has gathered, the less memory it takes to fold it in."""
 PAGE_S = 4.0
@@ -69,15 +71,19 @@ async def run_worker(app: App, stop: asyncio.Event, options: WorkerOptions) -> N
         metrics = Metrics()
         worker = Worker(store, handlers, heartbeat, wake, outside.clock, outside.rng, options, metrics)
         reaping = reaper(store, metrics)
-        reviewing = Reviews(app).duty()
+        reviewing = reviewers(app)
+
+        ending = _end_stalled(app)
 
         def duties() -> list[Duty]:
             upkeeps = [_upkeep(app, tenant) for tenant in app.memories.opened()]
-            return [reaping, *upkeeps, *sweepers(app, metrics), reviewing]
+            return [reaping, *upkeeps, *sweepers(app, metrics), *reviewing]
 
         others = (
             asyncio.create_task(_listen(app, wake, heartbeat)),
             asyncio.create_task(do_duties(duties, PostgresDuties(app.database), options.name, outside.clock)),
+            # By itself, since every other duty may be waiting for what such a session has locked.
+            asyncio.create_task(do_duties(lambda: [ending], PostgresDuties(app.database), options.name, outside.clock)),
         )
         try:
             await worker.run(stop)
@@ -152,6 +158,16 @@ class _ClaimingStore(PostgresJobStore):
         except RetryLaterError:
             await self._app.revive()
             raise
+
+
+def _end_stalled(app: App) -> Duty:
+    """End the sessions of processes that were stopped in the middle of a transaction."""
+
+    async def run() -> None:
+        if ended := await end_stalled(app.database):
+            structlog.get_logger().warning("stalled sessions ended", sessions=ended)
+
+    return Duty("sessions", END_STALLED_EVERY_S, run)
 
 
 def _upkeep(app: App, tenant: TenantId) -> Duty:

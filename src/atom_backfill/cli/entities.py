@@ -1,4 +1,4 @@
-"""Looking at the graph and correcting it: entity, neighbors, timeline, path, merge, unmerge."""
+"""Looking at the graph and correcting it: entity, neighbors, timeline, path, communities, merge."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def entity(call: Invocation, named: str | None, suggestions: bool, limit: int) -
         raise UsageError("entity_or_suggestions", "Name an entity, or ask for --suggestions.")
 
     async def run(tenancy: Tenancy) -> Document:
-        await tenancy.identity.review_if_due()
+        await tenancy.identity.review_if_due(at_once=True)
         if named is None:
             return {"suggestions": await tenancy.walks.suggestions(limit)}
         return await tenancy.walks.entity(await tenancy.walks.find(named))
@@ -50,7 +50,7 @@ def neighbors(call: Invocation, named: str, depth: int) -> None:
     """Show what is related to an entity, the heaviest relations first, each with the mail that says so."""
 
     async def run(tenancy: Tenancy) -> Document:
-        await tenancy.identity.review_if_due()
+        await tenancy.identity.review_if_due(at_once=True)
         return await tenancy.walks.neighbors(await tenancy.walks.one(named), depth)
 
     found = with_tenancy(call, run)
@@ -65,7 +65,7 @@ def timeline(call: Invocation, named: str, limit: int) -> None:
     """Show dated facts about an entity, the earliest first: since when, and until when something newer was said."""
 
     async def run(tenancy: Tenancy) -> Document:
-        await tenancy.identity.review_if_due()
+        await tenancy.identity.review_if_due(at_once=True)
         return await tenancy.walks.timeline(await tenancy.walks.one(named), limit)
 
     found = with_tenancy(call, run)
@@ -80,7 +80,7 @@ def path(call: Invocation, start: str, end: str) -> None:
     """Show a shortest way from one person to another, step by step, each with the mail that shows it."""
 
     async def run(tenancy: Tenancy) -> Document:
-        await tenancy.identity.review_if_due()
+        await tenancy.identity.review_if_due(at_once=True)
         return await tenancy.walks.path(await tenancy.walks.one(start), await tenancy.walks.one(end))
 
     found = with_tenancy(call, run)
@@ -126,6 +126,34 @@ def unmerge(call: Invocation, merge_id: str) -> None:
 
     found = with_tenancy(call, run)
     answer(call, found, lambda: line("They are apart again, and stay so."))
+
+
+@command("communities", "communities", "communities 5d01 --json")
+@click.argument("within", metavar="[ID]", required=False)
+@click.option("--limit", type=click.IntRange(1, 1000), metavar="N", default=20, show_default=True, help="How many.")
+@click.pass_obj
+def communities(call: Invocation, within: str | None, limit: int) -> None:
+    """Show groups that have much to do with one another, the largest first, or one group and those within it."""
+
+    async def run(tenancy: Tenancy) -> Document:
+        from atom_backfill.app.reviewing import communities_of
+
+        found = communities_of(tenancy.app, tenancy.id)
+        await found.review_if_due(at_once=True)
+        return {"communities": await found.show(within, limit)}
+
+    found = with_tenancy(call, run)
+    answer(call, found, lambda: _show_communities(found["communities"]))
+
+
+def _show_communities(listed: list[Document]) -> None:
+    for each in listed:
+        line(
+            f"{'  ' * each['level']}{shown(each['name'])} · {each['size']:,} · community {handle(each['community_id'])}"
+        )
+        line(f"{'  ' * each['level']}  {shown([member['name'] for member in each['members']])}")
+    if not listed:
+        note("There are none yet: they are found when mail has been read.")
 
 
 def _show_entity(found: Document) -> None:
@@ -209,4 +237,4 @@ def _day(when: datetime | None) -> str:
     return f"{when:%Y-%m-%d}" if when else "no date   "
 
 
-COMMANDS = (entity, neighbors, timeline, path, merge, unmerge)
+COMMANDS = (entity, neighbors, timeline, path, communities, merge, unmerge)

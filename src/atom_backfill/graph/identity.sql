@@ -1,20 +1,3 @@
--- name: read_evidence_count
--- How much evidence the graph has, which is what its jobs have counted: it differs when the graph does.
-SELECT coalesce(sum(entities_extracted + relationships_extracted), 0)::bigint AS evidence
-FROM historical_sync_jobs WHERE tenant_id = %(tenant)s;
-
--- name: read_review
--- When the graph was last looked over for a purpose; `rested`: the pause that its length asks for is over.
-SELECT evidence, atom_now() >= at + greatest(%(pause_s)s, took_s * %(share)s) * interval '1 second' AS rested
-FROM graph_reviews WHERE tenant_id = %(tenant)s AND purpose = %(purpose)s;
-
--- name: write_review
--- It has been looked over.
-INSERT INTO graph_reviews (tenant_id, purpose, evidence, took_s)
-VALUES (%(tenant)s, %(purpose)s, %(evidence)s, %(took_s)s)
-ON CONFLICT (tenant_id, purpose) DO UPDATE
-    SET evidence = excluded.evidence, took_s = excluded.took_s, at = atom_now();
-
 -- name: read_nodes
 -- The nodes that rules look at, each with how headers write it, and how often. A name that a model read is the node's.
 SELECT node.id, node.type, node.key, node.name, coalesce(seen.uses, 0)::bigint AS uses, coalesce(seen.names, '{}') AS names
@@ -172,11 +155,6 @@ WITH head AS (
 )
 SELECT id FROM head
 UNION SELECT node_id FROM graph_heads WHERE tenant_id = %(tenant)s AND head_id = (SELECT id FROM head);
-
--- name: read_evidence_counts
--- How much evidence each tenant's graph has. The engine's jobs tell it, and nothing else of the graph.
-SELECT tenant_id, sum(entities_extracted + relationships_extracted)::bigint AS evidence
-FROM historical_sync_jobs GROUP BY tenant_id ORDER BY tenant_id;
 
 -- name: read_types
 -- What two nodes are.

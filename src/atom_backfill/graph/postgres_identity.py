@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from atom_backfill.db.named_sql import load_queries
-from atom_backfill.db.pool import Database, Engine, Transaction, Work
+from atom_backfill.db.pool import Database, Transaction, Work
 from atom_backfill.errors import NotFoundError, RefusedError, RetryLaterError, UsageError
 from atom_backfill.graph.kinds import ORGANIZATION, PERSON, SHARED
 from atom_backfill.graph.merging import (
@@ -33,6 +33,7 @@ from atom_backfill.graph.merging import (
     merge_things,
 )
 from atom_backfill.graph.postgres import lock_graph
+from atom_backfill.graph.postgres_reviews import Purpose, evidence_count, note_review, standing
 from atom_backfill.graph.resolve import NO_SIGHTINGS, Sightings, in_order, taken_out, worth_a_look
 from atom_backfill.identity import id_range, merge_id
 from atom_backfill.jobs.job import TenantId
@@ -43,9 +44,7 @@ MOST_MENTIONS = 32
 """Mails of a name without an address that are looked at."""
 WITH_EVERYBODY = 200
 """Correspondents of one who writes with everybody: to share them says nothing."""
-PAUSE_S = 15.0
-"""Between two reviews; and of the time that they take, `SHARE` times as much."""
-SHARE = 20
+IDENTITY = Purpose("identity", pause_s=15.0, share=20)
 MOST_TRIES = 3
 REVIEW_S = 600.0
 """In which each statement of a review has to end."""
@@ -73,16 +72,15 @@ class PostgresIdentity:
         self._keys: dict[str, Any] = {"tenant": tenant}
         self._monotonic = monotonic
 
-    async def review_if_due(self) -> bool:
-        """Review if the graph has changed and the last review is some time ago; tell whether all of it is reviewed."""
-        async with self._database.transaction(Work(self._tenant)) as tx:
-            evidence = await tx.fetch_value(SQL["read_evidence_count"], self._keys)
-            asked = self._keys | {"purpose": "identity", "pause_s": PAUSE_S, "share": SHARE}
-            last = await tx.fetch_one(SQL["read_review"], asked)
-        if last is not None and last["evidence"] == evidence:
-            return True
-        if last is not None and not last["rested"]:
-            return False
+    async def review_if_due(self, *, at_once: bool = False) -> bool:
+        """Review if the graph has changed and the last review is some time ago; tell whether all of it is reviewed.
+
+        `at_once`: somebody waits, so only the length of the last review makes for a pause.
+        """
+        purpose = replace(IDENTITY, pause_s=0.0) if at_once else IDENTITY
+        now = await standing(self._database, self._tenant, purpose)
+        if now.reviewed or not now.rested:
+            return now.reviewed
         await self.review()
         return True
 
@@ -96,8 +94,8 @@ class PostgresIdentity:
                 await lock_graph(tx, self._tenant)
                 if await _pins(tx, self._keys) == read.pins:
                     await self._write(tx, merging)
-                    took = {"took_s": self._monotonic() - began, "evidence": read.evidence, "purpose": "identity"}
-                    await tx.execute(SQL["write_review"], self._keys | took)
+                    took = self._monotonic() - began
+                    await note_review(tx, self._tenant, IDENTITY, read.evidence, took)
                     return
         raise RetryLaterError("graph_corrected", "The graph is being corrected by somebody else: try again.", after=5.0)
 
@@ -170,7 +168,7 @@ class PostgresIdentity:
 
     async def _read(self) -> _Read:
         async with self._database.transaction(Work(self._tenant), statement_timeout_s=REVIEW_S) as tx:
-            evidence = await tx.fetch_value(SQL["read_evidence_count"], self._keys)
+            evidence = await evidence_count(tx, self._tenant)
             pins = await _pins(tx, self._keys)
             nodes = await self._nodes(tx, "read_nodes", types=[PERSON, SHARED, ORGANIZATION])
             ids = sorted({each for pin in pins for each in (pin.node, pin.into)})
@@ -238,13 +236,6 @@ class PostgresIdentity:
         await tx.execute(SQL["write_heads"], self._keys | heads)
         suggestions = [_row(pair) for pair in merging.suggestions]
         await tx.execute(SQL["write_suggestions"], self._keys | {"rows": Jsonb(suggestions)})
-
-
-async def evidence_counts(database: Database) -> dict[TenantId, int]:
-    """Return how much evidence each tenant's graph has: it differs when the graph does."""
-    async with database.transaction(Engine()) as tx:
-        rows = await tx.fetch_all(SQL["read_evidence_counts"])
-    return {TenantId(row["tenant_id"]): row["evidence"] for row in rows}
 
 
 def _decide(read: _Read) -> Merging:
