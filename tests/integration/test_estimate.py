@@ -154,8 +154,8 @@ def test_an_empty_mailbox_costs_nothing() -> None:
 
 def test_little_mail_has_a_price_and_not_none() -> None:
     llm = quote(Census({"Inbox": 36}, {2024: 36}), page_size=100, model="gpt-4o-mini", local=True)["llm"]
-    assert (llm["input_tokens"], llm["output_tokens"]) == (9_040, 2_100)
-    assert llm["usd"] == pytest.approx((9_040 * 0.15 + 2_100 * 0.60) / 1e6)
+    assert (llm["input_tokens"], llm["output_tokens"]) == (10_420, 4_900)
+    assert llm["usd"] == pytest.approx((10_420 * 0.15 + 4_900 * 0.60) / 1e6)
     assert [_about(usd) for usd in (llm["usd"], 0.0, 0.01, 2.345)] == [
         "less than a cent",
         "nothing to pay",

@@ -139,9 +139,12 @@ class Tenancy:
     async def refuse_unpriced(self, budget: Decimal | None) -> None:
         """Refuse a budget where nobody knows what the tenant's model costs. Raises UsageError."""
         if budget is not None:
-            named = {key.name: key.model for key in await self.keys.list()}
-            settings = self.app.settings
-            refuse_unpriced(named.get(GRAPH_KEY, settings.openai_model), settings.model_prices)
+            refuse_unpriced(await self.model(), self.app.settings.model_prices)
+
+    async def model(self) -> str:
+        """Name the model that the graph lane asks: that of the tenant's key, or what a new key would be for."""
+        named = {key.name: key.model for key in await self.keys.list()}
+        return named.get(GRAPH_KEY, self.app.settings.openai_model)
 
     async def searcher(self) -> Searcher:
         """Return what answers questions about this tenant's mail. Raises what opening its memory raises."""

@@ -127,7 +127,8 @@ def estimate(
         covered = await tenancy.jobs.covered(found.account_id)
         census = await take_census(source, Window(since, until), folders, tenancy.app.outside.clock.now(), covered)
         settings = tenancy.app.settings
-        return quote(census, page_size=settings.page_size, model=settings.openai_model, local=found.kind == MBOX)
+        model, prices, local = await tenancy.model(), settings.model_prices, found.kind == MBOX
+        return quote(census, page_size=settings.page_size, model=model, local=local, prices=prices)
 
     quoted = with_tenancy(call, run)
     answer(call, quoted, lambda: _show_quote(quoted))
