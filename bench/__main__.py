@@ -26,7 +26,7 @@ from bench.report import Outcome, render
 from bench.world import median
 
 NAMES = (
-    *("startup", "claims", "ingest", "memory_use", "verify_memory", "embedding", "identity_scale"),
+    *("startup", "claims", "ingest", "memory_use", "verify_memory", "embedding", "identity_scale", "graph_walks"),
     *("quality_cleaning", "quality_search", "quality_identity"),
 )
 NEED_CORPUS = frozenset({"embedding", "quality_cleaning", "quality_search", "quality_identity"})
