@@ -16,7 +16,7 @@ from atom_backfill.db.pool import Database, Row, Transaction, Work
 from atom_backfill.errors import NotFoundError, UsageError
 from atom_backfill.graph.folding import fold
 from atom_backfill.graph.headers import BELONGS_TO, COPIES, WRITES_TO
-from atom_backfill.graph.walking import Met, Walk, heaviest
+from atom_backfill.graph.walking import Met, Walk, reached
 from atom_backfill.identity import id_range
 from atom_backfill.jobs.job import TenantId
 
@@ -112,7 +112,7 @@ class PostgresWalks:
             depths, frontier = {head: 0}, [head]
             for step in range(1, depth + 1):
                 fresh = walk.add(await self._step(tx, frontier, FIRST_STEP if step == 1 else NEXT_STEP))
-                ends = heaviest(fresh, depths, len(fresh) * 2)
+                ends = reached(fresh, depths, len(fresh) * 2)
                 depths.update(dict.fromkeys(ends, step))
                 frontier = ends[:FRONTIER]
                 if not frontier:
@@ -248,7 +248,7 @@ class PostgresWalks:
                 rows = await self._step(tx, frontiers[side], FIRST_STEP)
                 ways = [row for row in rows if row["relationship_type"] != BELONGS_TO]
                 here = set(frontiers[side])
-                frontiers[side] = heaviest(ways, known, PATH_FRONTIER)
+                frontiers[side] = reached(ways, known, PATH_FRONTIER)
                 for row in ways:
                     for near, far in ((row["source"], row["target"]), (row["target"], row["source"])):
                         if near in here and far not in known:

@@ -64,14 +64,14 @@ class Walk:
         found = [_one(rows) for rows in blocks.values()]
         for (source, relationship), said in groupby(mentions, key=_relation):
             found += _periods(source, relationship, [*said])
-        return sorted(found, key=lambda met: (-met.weight, met.edges))
+        return sorted(found, key=lambda met: -met.weight)
 
 
-def heaviest(rows: Iterable[Row], known: Iterable[UUID], most: int) -> list[UUID]:
-    """Return the nodes that edges lead to and that are not known yet, so many, those of the heaviest edges first."""
+def reached(rows: Iterable[Row], known: Iterable[UUID], most: int) -> list[UUID]:
+    """Return the nodes that edges lead to and that are not known yet, so many, in the order of the edges."""
     seen = set(known)
     found: list[UUID] = []
-    for row in sorted(rows, key=lambda row: (-row["weight"], row["id"])):
+    for row in rows:
         for node in (row["source"], row["target"]):
             if node not in seen and len(found) < most:
                 seen.add(node)
