@@ -6,10 +6,9 @@ import asyncio
 import random
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -111,17 +110,21 @@ class Beating:
 
 @dataclass
 class Mailbox:
-    """A tenant, its mails and its memory, one dataset of those in the folder `memory`."""
+    """A tenant's account, its mails, and the tenant's memory: one dataset of those in the folder `memory`."""
 
     page: int
-    mails: tuple[Mail, ...]
+    source: TortureSource
     tenant: TenantId
     account: AccountId
-    source: TortureSource
     memory: Path
-    index: LancePassages
+    index: TorturedPassages
     control: Control
     new_id: Callable[[], UUID]
+
+    @property
+    def mails(self) -> Sequence[Mail]:
+        """What lies in it."""
+        return self.source.mails
 
     async def start(self, *, again: bool = False) -> JobId:
         """Start a job on it."""
@@ -131,20 +134,25 @@ class Mailbox:
 
 @dataclass
 class Scene:
-    """What one schedule is about: the mailbox that everything strikes, and maybe a neighbour's.
+    """The mailboxes of some tenants, and their passages as the workers have them. `concurrency`: chunks a worker."""
 
-    `index`: each tenant's passages as the workers have them.
-    """
+    boxes: Sequence[Mailbox]
+    concurrency: int = 1
 
-    schedule: Schedule
-    box: Mailbox
-    boxes: Mapping[TenantId, Mailbox]
-    index: Mapping[TenantId, PassageIndex]
+    @property
+    def box(self) -> Mailbox:
+        """The mailbox that everything strikes."""
+        return self.boxes[0]
 
     @property
     def mails(self) -> dict[UUID, Sequence[Mail]]:
-        """Each tenant's mails: the truth."""
-        return {tenant: box.mails for tenant, box in self.boxes.items()}
+        """Each tenant's mails, where each has one mailbox: the truth."""
+        return {box.tenant: box.mails for box in self.boxes}
+
+    @property
+    def by_account(self) -> Mapping[AccountId, Mailbox]:
+        """Each account's mailbox."""
+        return {box.account: box for box in self.boxes}
 
 
 class Arena:
@@ -162,9 +170,9 @@ class Arena:
         self._lance = new_session()
         self._working: list[Beating] = []
 
-    async def open(self, url: str, stack: AsyncExitStack) -> None:
-        """Open the slots' connections, and make the empty memory that each schedule gets a copy of."""
-        for _ in range(SLOTS):
+    async def open(self, url: str, stack: AsyncExitStack, slots: int) -> None:
+        """Open the slots' connections, and make the empty memory that each tenant gets a copy of."""
+        for _ in range(slots):
             database = await stack.enter_async_context(await TorturedDatabase.open_in_arena(url, self.wake))
             self.slots.append(Slot(database, PostgresRenewals(RenewalConnection(url))))
         for slot in self.slots:
@@ -190,49 +198,54 @@ class Arena:
     @asynccontextmanager
     async def scene(self, schedule: Schedule) -> AsyncIterator[Scene]:
         """Make the tenants and mailboxes of a schedule, and take everything away at the end."""
-        rng = random.Random(schedule.seed)
+        seed = schedule.seed
+        mails = mailbox(seed, mails=schedule.mails, folders=schedule.folders, poison=schedule.poison)
+        sources = [(DOMAIN, [TortureSource(mails, schedule.calls, self.time)])]
+        if schedule.neighbour:
+            mails = mailbox(seed, mails=schedule.neighbour, folders=1, domain=NEIGHBOUR)
+            sources.append((NEIGHBOUR, [TortureSource(mails, (), self.time)]))
+        async with self.tenants(sources, schedule.page, random.Random(seed)) as boxes:
+            yield Scene(boxes, schedule.concurrency)
+
+    @asynccontextmanager
+    async def tenants(
+        self, sources: Iterable[tuple[str, Sequence[TortureSource]]], page: int, rng: random.Random
+    ) -> AsyncIterator[list[Mailbox]]:
+        """Make tenants, each with a name and mailboxes, and take everything away at the end."""
 
         def new_id() -> UUID:
             return UUID(int=rng.getrandbits(128), version=4)
 
-        struck = partial(mailbox, schedule.seed, mails=schedule.mails, folders=schedule.folders)
-        mails = [struck(poison=schedule.poison)]
-        if schedule.neighbour:
-            mails.append(mailbox(schedule.seed, mails=schedule.neighbour, folders=1, domain=NEIGHBOUR))
         memory = Path(tempfile.mkdtemp(dir=self._home))
         try:
-            made = [await self._mailbox(schedule, each, memory, new_id) for each in mails]
-            boxes = {box.tenant: box for box in made}
-            index = {tenant: TorturedPassages(box.index) for tenant, box in boxes.items()}
-            yield Scene(schedule, made[0], boxes, index)
+            boxes: list[Mailbox] = []
+            for name, theirs in sources:
+                tenant = TenantId((await Tenants(PostgresTenants(self._desk), new_id).create(name)).id)
+                shutil.copytree(self._home / "empty" / str(NOBODY), memory / str(tenant))
+                index = TorturedPassages(await self._open_memory(memory, tenant))
+                control = Control(PostgresControl(self._desk), tenant, new_id)
+                for source in theirs:
+                    account = await self._account(tenant, new_id(), f"box-{len(boxes)}@{name}")
+                    boxes.append(Mailbox(page, source, tenant, account, memory, index, control, new_id))
+            yield boxes
         finally:
             self._working.clear()
             await self.empty()
             shutil.rmtree(memory, ignore_errors=True)
 
-    async def _mailbox(
-        self, schedule: Schedule, mails: tuple[Mail, ...], memory: Path, new_id: Callable[[], UUID]
-    ) -> Mailbox:
-        domain = mails[0].domain
-        calls = schedule.calls if domain == DOMAIN else ()
-        made = await Tenants(PostgresTenants(self._desk), new_id).create(f"{domain}-{schedule.seed}")
-        tenant, account = TenantId(made.id), AccountId(new_id())
+    async def _account(self, tenant: TenantId, account: UUID, address: str) -> AccountId:
         await self.admin.execute(
             "INSERT INTO accounts (tenant_id, id, kind, identity, address, status, config)"
-            " VALUES (%s, %s, 'outlook', 'torture', %s, 'connected', '{}')",
-            [tenant, account, f"ines@{domain}"],
+            " VALUES (%s, %s, 'outlook', %s, %s, 'connected', '{}')",
+            [tenant, account, address, address],
         )
-        shutil.copytree(self._home / "empty" / str(NOBODY), memory / str(tenant))
-        index = await self._open_memory(memory, tenant)
-        source = TortureSource(mails, calls, self.time)
-        control = Control(PostgresControl(self._desk), tenant, new_id)
-        return Mailbox(schedule.page, mails, tenant, account, source, memory, index, control, new_id)
+        return AccountId(account)
 
     async def sweep(self, box: Mailbox) -> dict[str, int]:
         """Do what sweepers do for a tenant; returns how much they found of each kind."""
         standing = PostgresMemories(self._desk, box.tenant)
         tools = Tools(self._embedder, standing.end_epoch)
-        report = await sweep(box.index, PostgresRecord(self._desk, box.tenant), tools)
+        report = await sweep(box.index.plain, PostgresRecord(self._desk, box.tenant), tools)
         counters = await PostgresCounters(self._desk, box.tenant).mend()
         stuck = await PostgresControl(self._desk).sweep(box.tenant)
         return {**report.counts, "counters": counters, "stuck": stuck}
@@ -246,9 +259,9 @@ class Arena:
         slot = self.slots[number]
         heartbeat = Heartbeat(TorturedRenewals(slot.renewals, life), life.clock)
         handlers = {Lane.INGEST: _noted(ingest_handler(self._parts(scene, slot, life)), life)}
-        options = WorkerOptions(life.name, concurrency=scene.schedule.concurrency, poll_s=POLL_S)
+        options = WorkerOptions(life.name, concurrency=scene.concurrency, poll_s=POLL_S)
         store = TorturedStore(slot.database)
-        wake, rng = asyncio.Event(), random.Random(scene.schedule.seed)
+        wake, rng = asyncio.Event(), random.Random(life.name)
         worker = Worker(store, handlers, heartbeat, wake, life.clock, rng, options)
         token = CURRENT.set(life)
         try:
@@ -267,11 +280,14 @@ class Arena:
         await do_duties(lambda: [reaper(store)], PostgresDuties(slot.database), life.name, life.clock)
 
     def _parts(self, scene: Scene, slot: Slot, life: Life) -> Parts:
+        boxes = scene.by_account
+        memories = {box.tenant: box.index for box in scene.boxes}
+
         async def source(lease: Lease) -> MailSource:
-            return scene.boxes[lease.tenant_id].source
+            return boxes[lease.account_id].source
 
         async def memory(tenant: TenantId) -> PassageIndex:
-            return scene.index[tenant]
+            return memories[tenant]
 
         async def read(_: Lease, items: Sequence[RawItem]) -> list[Reading | SkipItemError]:
             return [_read(item) for item in items]
@@ -308,19 +324,19 @@ def _read(item: RawItem) -> Reading | SkipItemError:
 
 
 @asynccontextmanager
-async def an_arena(home: Path) -> AsyncIterator[Arena]:
+async def an_arena(home: Path, slots: int = SLOTS) -> AsyncIterator[Arena]:
     """Start a server of its own below `home`, and leave nothing of it."""
     # Time that is lost to durability proves nothing here: no schedule of this tier ends the server.
     server = EmbeddedPostgres(home, durable=False)
     try:
         await to_its_end(server.start)
         async with AsyncExitStack() as stack:
-            yield await _open(server, home, stack)
+            yield await _open(server, home, stack, slots)
     finally:
         await to_its_end(server.destroy)
 
 
-async def _open(server: EmbeddedPostgres, home: Path, stack: AsyncExitStack) -> Arena:
+async def _open(server: EmbeddedPostgres, home: Path, stack: AsyncExitStack, slots: int) -> Arena:
     name = "torture"
     async with await psycopg.AsyncConnection.connect(server.superuser_url("postgres"), autocommit=True) as root:
         await root.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 OWNER atom").format(sql.Identifier(name)))
@@ -334,5 +350,5 @@ async def _open(server: EmbeddedPostgres, home: Path, stack: AsyncExitStack) -> 
         await admin.execute(files("atom_torture").joinpath(script).read_text().encode())
     url = server.role_url(LOGIN, PASSWORD, name)
     arena = Arena(admin, await stack.enter_async_context(await Database.open(url)), home)
-    await arena.open(url, stack)
+    await arena.open(url, stack, slots)
     return arena

@@ -39,7 +39,7 @@ async def run_schedule(arena: Arena, schedule: Schedule) -> Result:
     async with arena.scene(schedule) as scene:
         driver = _Driver(arena, scene, Result(schedule))
         try:
-            for box in scene.boxes.values():
+            for box in scene.boxes:
                 await box.start()
             await driver.drive()
         finally:
@@ -62,7 +62,7 @@ class _Driver:
         self._box = scene.box
         self.result = result
         self.watcher = Watcher(arena.admin, scene.mails)
-        workers = scene.schedule.workers
+        workers = result.schedule.workers
         self._reached: list[Counter[str]] = [Counter() for _ in range(workers)]
         self._working: list[Beating | None] = [None] * workers
         self._revive_at = [0.0] * workers
@@ -71,7 +71,7 @@ class _Driver:
         self._died_at: list[float] = []
         self._progress = (0, 0)
         self._calm_turns = 0
-        self._moves = list(scene.schedule.moves)
+        self._moves = list(result.schedule.moves)
         self._undo: tuple[float, str] | None = None
 
     async def drive(self) -> None:
@@ -135,7 +135,7 @@ class _Driver:
 
     def _employ(self, number: int) -> None:
         self._lives += 1
-        mine = [event for event in self._scene.schedule.events if event.worker == number]
+        mine = [event for event in self.result.schedule.events if event.worker == number]
         # What has struck an earlier life of this slot does not strike again: the counts go on.
         life = Life(f"w{number}.{self._lives}", self._arena.time, mine, self._reached[number])
         self._working[number] = self._arena.employ(self._scene, number, life)
@@ -176,7 +176,7 @@ class _Driver:
         """Do what sweepers do. They may find rows in the memory of pages that do not count, or not yet; at rest, only
         of messages that the database refuses.
         """
-        for box in self._scene.boxes.values():
+        for box in self._scene.boxes:
             found = await asyncio.wait_for(self._arena.sweep(box), HANGS_S)
             if not at_rest or any(mail.poison == "refused" for mail in box.mails):
                 found |= {"foreign": 0, "unsettled": 0}

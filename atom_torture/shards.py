@@ -21,19 +21,24 @@ def run_shard(
     run: Callable[[Iterable[S], Path], Coroutine[Any, Any, None]],
 ) -> int:
     """Run `--schedule JSON`, or the schedules of `FIRST COUNT STEP`, in a folder of which nothing is left."""
-    # A process that is started in the background ignores the one, and the other would leave a server behind.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     if arguments[0] == "--schedule":
         schedules: Iterable[S] = [parse(arguments[1])]
     else:
         first, count, step = map(int, arguments)
         schedules = (from_seed(seed) for seed in range(first, first + count * step, step))
+    in_a_home(lambda home: run(schedules, home))
+    return 0
+
+
+def in_a_home(work: Callable[[Path], Coroutine[Any, Any, T]]) -> T:
+    """Do something in a folder of which nothing is left, not even when this process is told to end."""
+    # A process that is started in the background ignores the one, and the other would leave a server behind.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with tempfile.TemporaryDirectory(prefix="atom-torture-") as home:
         # The embedded server runs as another account when this is root.
         Path(home).chmod(0o755)
-        asyncio.run(run(schedules, Path(home)))
-    return 0
+        return asyncio.run(work(Path(home)))
 
 
 @contextmanager

@@ -31,16 +31,17 @@ class TortureSource:
     """One mailbox, shared by all workers: calls of a sort are counted over all of them."""
 
     def __init__(self, mails: Sequence[Mail], calls: Sequence[Call], time: Time) -> None:
-        self._mails = sorted(mails, key=_newest_first)
+        self.mails = mails
+        self._sorted = sorted(mails, key=_newest_first)
         self._calls = {(call.on, call.nth): call.kind for call in calls}
         self._time = time
-        self._asked = Counter[str]()
+        self.asked = Counter[str]()
         self.fired = Counter[str]()
 
     async def folders(self) -> tuple[Folder, ...]:
         """List the folders, one of which is the inbox."""
         await self._meet("folders")
-        names = sorted({mail.folder for mail in self._mails})
+        names = sorted({mail.folder for mail in self._sorted})
         return tuple(
             Folder(FolderId(name), name.title(), "inbox" if number == 0 else "", self._count(name, Window(None, None)))
             for number, name in enumerate(names)
@@ -83,7 +84,7 @@ class TortureSource:
     async def message(self, source_id: SourceId) -> RawItem:
         """Read one message."""
         await self._meet("message")
-        mail = next((mail for mail in self._mails if mail.source_id == source_id), None)
+        mail = next((mail for mail in self._sorted if mail.source_id == source_id), None)
         if mail is None:
             raise NotFoundError("no_such_message", "There is no such message.")
         if mail.poison == "unreadable":
@@ -96,8 +97,8 @@ class TortureSource:
 
     async def _meet(self, on: str) -> str:
         """Count a call and let it meet what it must; returns what is left for the caller to do."""
-        self._asked[on] += 1
-        kind = self._calls.get((on, self._asked[on]), "")
+        self.asked[on] += 1
+        kind = self._calls.get((on, self.asked[on]), "")
         if kind in ("unavailable", "throttled", "slow", "empty"):
             self.fired[f"{on}/{kind}"] += 1
         if kind == "unavailable":
@@ -109,12 +110,12 @@ class TortureSource:
         return kind
 
     def _of(self, folder: FolderId, window: Window) -> list[Mail]:
-        if not any(mail.folder == folder for mail in self._mails):
+        if not any(mail.folder == folder for mail in self._sorted):
             raise NotFoundError("no_such_folder", "There is no such folder.")
-        return [mail for mail in self._mails if mail.folder == folder and _within(mail, window)]
+        return [mail for mail in self._sorted if mail.folder == folder and _within(mail, window)]
 
     def _count(self, folder: str, window: Window) -> int:
-        return sum(mail.folder == folder and _within(mail, window) for mail in self._mails)
+        return sum(mail.folder == folder and _within(mail, window) for mail in self._sorted)
 
 
 def _spoilt(page: Page, kind: str, before: Sequence[RawItem]) -> Page:

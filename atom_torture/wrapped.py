@@ -136,10 +136,11 @@ class TorturedStore(PostgresJobStore):
 
 
 class TorturedPassages(LancePassages):
-    """The memory, with points around its write."""
+    """The memory, with points around its write. `plain` is the same without them."""
 
-    def __init__(self, inner: LancePassages) -> None:
-        super().__init__(inner._database, inner._schema)
+    def __init__(self, plain: LancePassages) -> None:
+        super().__init__(plain._database, plain._schema)
+        self.plain = plain
 
     async def known_vectors(self, content_hashes: Sequence[str]) -> dict[str, Vectors]:
         """Find vectors already made for these hashes."""

@@ -15,6 +15,7 @@ from atom_torture.checker import Truth, Watcher
 from atom_torture.truth import Mail
 
 EVERY_S = 0.1
+LIMITS = "-c statement_timeout=60s"
 LOOK_EVERY = 10
 ENDED = ("completed", "failed", "cancelled")
 _JOB = "SELECT id, status, records_processed AS records FROM historical_sync_jobs ORDER BY created_at DESC LIMIT 1"
@@ -123,7 +124,7 @@ class Observer:
         return {name for name in workers if any(f":{pid}:" in name for pid in healthy)}
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        return await psycopg.AsyncConnection.connect(self.url, autocommit=True, connect_timeout=3)
+        return await psycopg.AsyncConnection.connect(self.url, autocommit=True, connect_timeout=3, options=LIMITS)
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ async def a_backfill(home: Path) -> AsyncIterator[tuple[Arena, Scene]]:
     """Two tenants' mailboxes that have been read whole, in peace."""
     track_tasks(asyncio.get_running_loop())
     async with an_arena(home) as arena, arena.scene(CALM) as scene:
-        for box in scene.boxes.values():
+        for box in scene.boxes:
             await box.start()
         life = Life("w", arena.time, (), Counter())
         working = arena.employ(scene, 0, life)
@@ -100,7 +100,7 @@ async def found(arena: Arena, scene: Scene) -> list[str]:
 
 
 async def swept(arena: Arena, scene: Scene) -> list[str]:
-    told = [await arena.sweep(box) for box in scene.boxes.values()]
+    told = [await arena.sweep(box) for box in scene.boxes]
     return [f"{count} times {kind}" for each in told for kind, count in each.items() if count]
 
 
