@@ -23,14 +23,14 @@ from atom_backfill.jobs.job import TenantId
 SQL = load_queries(__package__, "walks.sql")
 HEADERS = [WRITES_TO, COPIES, BELONGS_TO]
 
-FIRST_STEP, NEXT_STEP = 25, 8
+FIRST_STEP, NEXT_STEP = 25, 4
 """Edges of a node in each direction, at the first step and at those after it."""
-FRONTIER = 40
+FRONTIER = 32
 """Nodes from which a walk goes on."""
 MOST_EDGES = 300
 """Relations of an answer."""
 EVIDENCE_EACH = 3
-"""Places that are shown of a relation."""
+"""Places that are shown of a relation; farther than one step away it is one."""
 EVIDENCE_OF_NODE = 20
 PATH_STEPS = 3
 """Steps from either end of a path; it has twice as many at most."""
@@ -120,7 +120,7 @@ class PostgresWalks:
             met = await self._met(tx, walk)
             shown = _reachable(met, head, MOST_EDGES)
             nodes = await self._nodes(tx, {head, *(end for each in shown for end in (each.source, each.target))})
-            edges = await self._edges(tx, shown)
+            edges = await self._edges(tx, shown, EVIDENCE_EACH if depth == 1 else 1)
         ordered = sorted(nodes, key=lambda each: (depths.get(each, depth), str(each)))
         return {
             "nodes": [nodes[each] | {"depth": depths.get(each, depth)} for each in ordered],
@@ -197,10 +197,10 @@ class PostgresWalks:
         rows = await tx.fetch_all(SQL["read_nodes"], self._keys | {"ids": list(ids)}) if ids else []
         return {row["id"]: _node(row) for row in rows}
 
-    async def _edges(self, tx: Transaction, met: Sequence[Met]) -> list[dict[str, Any]]:
+    async def _edges(self, tx: Transaction, met: Sequence[Met], most: int = EVIDENCE_EACH) -> list[dict[str, Any]]:
         """Return relations as documents, each with some of the places that show it."""
-        asked = {"ids": [edge for each in met if not each.evidence for edge in each.edges], "most": EVIDENCE_EACH}
-        named = {"ids": [one for each in met for one in each.evidence[:EVIDENCE_EACH]]}
+        asked = {"ids": [edge for each in met if not each.evidence for edge in each.edges], "most": most}
+        named = {"ids": [one for each in met for one in each.evidence[:most]]}
         places: defaultdict[UUID, list[dict[str, Any]]] = defaultdict(list)
         for row in await tx.fetch_all(SQL["read_edge_evidence"], self._keys | asked) if asked["ids"] else []:
             places[row["edge_id"]].append(_place(row))
@@ -215,7 +215,7 @@ class PostgresWalks:
                 "weight": each.weight,
                 "valid_from": each.valid_from,
                 "invalid_at": each.invalid_at,
-                "evidence": [place for one in each.evidence or each.edges for place in places[one]][:EVIDENCE_EACH],
+                "evidence": [place for one in each.evidence or each.edges for place in places[one]][:most],
             }
             for each in met
         ]
