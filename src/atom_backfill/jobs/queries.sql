@@ -358,7 +358,8 @@ CROSS JOIN LATERAL (
                    AND turn.lane = 'ingest') AS turn
 ) has
 WHERE job.tenant_id = %(tenant)s AND account.status = 'connected'
-  AND (job.status IN ('pending', 'running') AND NOT has.unfinished AND job.ingest_done_at IS NULL
+  AND (job.status IN ('pending', 'running') AND NOT has.unfinished
+       AND (job.ingest_done_at IS NULL OR job.graph_status NOT IN ('pending', 'running'))
        OR job.status IN ('pending', 'running', 'completed') AND has.unfinished AND NOT has.turn)
 ORDER BY job.id
 FOR NO KEY UPDATE OF job SKIP LOCKED;
