@@ -102,9 +102,9 @@ class Beating:
         life, now = self.life, self.life.time.elapsed
         if life.dead or life.stopped:
             return False
-        held = self.heartbeat._held
         return any(
-            chunk not in held or now - max(at, life.went_on_at) > BELIEVED_S for chunk, at in life.handling.items()
+            lease not in self.heartbeat._held or now - max(at, life.went_on_at) > BELIEVED_S
+            for lease, at in life.handling.items()
         )
 
 
@@ -307,11 +307,11 @@ def _noted(handler: Handler, life: Life) -> Handler:
     """Let a life know at which chunks it works."""
 
     async def handle(lease: Lease, watch: Watch) -> Outcome:
-        life.handling[lease.chunk_id] = life.time.elapsed
+        life.handling[lease] = life.time.elapsed
         try:
             return await handler(lease, watch)
         finally:
-            del life.handling[lease.chunk_id]
+            del life.handling[lease]
 
     return handle
 

@@ -121,7 +121,10 @@ async def at_rest(admin: psycopg.AsyncConnection[Any], memory: Path, mails: Trut
 
 async def _of_jobs(admin: psycopg.AsyncConnection[Any], tenants: Collection[UUID]) -> list[str]:
     jobs = await _rows(
-        admin, "SELECT tenant_id, status, last_error_code AS code FROM historical_sync_jobs ORDER BY created_at"
+        admin,
+        "SELECT tenant_id, status, concat_ws('; ', last_error_code, (SELECT string_agg(kind || ' ' || error_code, ', ')"
+        " FROM sync_chunks WHERE job_id = job.id AND state = 'quarantined')) AS code"
+        " FROM historical_sync_jobs job ORDER BY created_at",
     )
     last = {job["tenant_id"]: job for job in jobs}
     found = ["a tenant has no job" for tenant in tenants if tenant not in last]

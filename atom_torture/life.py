@@ -10,9 +10,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
-from uuid import UUID
 
 from atom_backfill.errors import RetryLaterError
+from atom_backfill.jobs.job import Lease
 from atom_torture.clock import Time, WorkerClock
 from atom_torture.schedule import Event
 
@@ -52,8 +52,8 @@ class Life:
         self.time = time
         self._events = {(event.point, event.nth): event.kind for event in events}
         self._reached = reached
-        self.handling: dict[UUID, float] = {}
-        """Chunks that a handler of its works at, and when each lease was given or renewed last."""
+        self.handling: dict[Lease, float] = {}
+        """Leases that a handler of its works with, and when each was given or renewed last."""
         self.went_on_at = 0.0
         self.held_up = 0
         """Tasks that wait at a point."""

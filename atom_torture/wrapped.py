@@ -15,7 +15,7 @@ from psycopg.pq import TransactionStatus
 from atom_backfill.db.connecting import BoundedAsyncConnection, connect
 from atom_backfill.db.pool import Database, PoolLimits, Scope, Transaction
 from atom_backfill.errors import AtomError, RetryLaterError
-from atom_backfill.jobs.job import ChunkId, Lane, Lease, Outcome
+from atom_backfill.jobs.job import Lane, Lease, Outcome
 from atom_backfill.jobs.ports import Standing
 from atom_backfill.jobs.postgres import PostgresJobStore, PostgresRenewals
 from atom_backfill.memory.lance import LancePassages
@@ -167,13 +167,14 @@ class TorturedRenewals:
         self._inner = inner
         self._life = life
 
-    def renew(self, leases: Iterable[Lease]) -> dict[ChunkId, Standing]:
+    def renew(self, leases: Iterable[Lease]) -> dict[Lease, Standing]:
         """Extend leases."""
         if self._life.cut_off:
             raise RetryLaterError("torture", "The database does not answer.")
         standings = self._inner.renew(leases)
-        for chunk in self._life.handling.keys() & {each for each, how in standings.items() if how is Standing.HELD}:
-            self._life.handling[chunk] = self._life.time.elapsed
+        for lease, standing in standings.items():
+            if lease in self._life.handling and standing is Standing.HELD:
+                self._life.handling[lease] = self._life.time.elapsed
         return standings
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ import structlog
 
 from atom_backfill.clock import Clock
 from atom_backfill.errors import AtomError
-from atom_backfill.jobs.job import ChunkId, Lease
+from atom_backfill.jobs.job import Lease
 from atom_backfill.jobs.ports import Renewals, Standing
 from atom_backfill.jobs.trouble import Trouble
 
@@ -42,7 +42,7 @@ class Heartbeat:
         self._clock = clock
         self._every_s = every_s
         self._lease_s = lease_s
-        self._held: dict[ChunkId, _Held] = {}
+        self._held: dict[Lease, _Held] = {}
         self._lock = threading.Lock()
         self._poked = threading.Event()
         self._stopping = threading.Event()
@@ -62,12 +62,12 @@ class Heartbeat:
     def add(self, lease: Lease, on_change: OnChange) -> None:
         """Keep this lease alive from now on; it has just been claimed."""
         with self._lock:
-            self._held[lease.chunk_id] = _Held(lease, on_change, self._clock.monotonic())
+            self._held[lease] = _Held(lease, on_change, self._clock.monotonic())
 
     def remove(self, lease: Lease) -> None:
         """Stop caring for a lease that is about to be settled."""
         with self._lock:
-            self._held.pop(lease.chunk_id, None)
+            self._held.pop(lease, None)
 
     def poke(self) -> None:
         """Renew now: a job may have been paused or cancelled."""
@@ -90,20 +90,20 @@ class Heartbeat:
             for item in held:
                 item.renewed_at = asked_at
         for item in held:
-            standing = standings.get(item.lease.chunk_id, Standing.LOST)
+            standing = standings.get(item.lease, Standing.LOST)
             if standing is not Standing.HELD:
                 self._dismiss(item, standing)
 
-    def _by_own_clock(self, held: list[_Held]) -> dict[ChunkId, Standing]:
+    def _by_own_clock(self, held: list[_Held]) -> dict[Lease, Standing]:
         """Without the database, take a lease for lost once it may have lapsed."""
         now = self._clock.monotonic()
-        return {item.lease.chunk_id: Standing.HELD for item in held if now - item.renewed_at < self._lease_s}
+        return {item.lease: Standing.HELD for item in held if now - item.renewed_at < self._lease_s}
 
     def _dismiss(self, item: _Held, standing: Standing) -> None:
         with self._lock:
-            if self._held.get(item.lease.chunk_id) is not item:
+            if self._held.get(item.lease) is not item:
                 return
-            del self._held[item.lease.chunk_id]
+            del self._held[item.lease]
         item.on_change(standing)
 
     def _run(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Protocol
 
-from atom_backfill.jobs.job import ChunkId, Lane, Lease, Outcome
+from atom_backfill.jobs.job import Lane, Lease, Outcome
 
 
 class Standing(StrEnum):
@@ -43,8 +43,11 @@ class JobStore(Protocol):
 class Renewals(Protocol):
     """Lease renewal for the heartbeat thread: blocking, on a connection of its own."""
 
-    def renew(self, leases: Iterable[Lease]) -> dict[ChunkId, Standing]:
-        """Extend each lease that still holds. Raises RetryLaterError when the database cannot be asked."""
+    def renew(self, leases: Iterable[Lease]) -> dict[Lease, Standing]:
+        """Extend each lease that still holds; one that is missing from the answer is lost.
+
+        Raises RetryLaterError when the database cannot be asked.
+        """
         ...
 
     def close(self) -> None:

@@ -115,7 +115,7 @@ WITH held AS (
     SET lease_until = atom_now() + %(lease_s)s * interval '1 second'
     FROM free WHERE chunk.id = free.id
 )
-SELECT chunk.id AS chunk_id, chunk.job_id,
+SELECT chunk.id AS chunk_id, chunk.fence, chunk.job_id,
        CASE chunk.lane WHEN 'graph' THEN job.graph_status NOT IN ('pending', 'running', 'completed')
             ELSE job.status IN ('paused', 'cancelled', 'failed') OR account.status = 'disconnected' END AS stopped
 FROM held

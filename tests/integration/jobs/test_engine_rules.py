@@ -202,7 +202,8 @@ class Rules(RuleBasedStateMachine):
     @rule(held=st.lists(leases, max_size=4, unique_by=lambda lease: lease.chunk_id))
     def renew(self, held: list[Lease]) -> None:
         valid = [lease.chunk_id for lease in held if self.model.holds(lease.chunk_id, lease.fence)]
-        assert self.engine.renewals.renew(held) == self.model.renew(valid)
+        renewed = {lease.chunk_id: standing for lease, standing in self.engine.renewals.renew(held).items()}
+        assert renewed == self.model.renew(valid)
 
     @rule(lease=leases)
     def commit_a_page(self, lease: Lease) -> None:

@@ -35,14 +35,14 @@ def left(world: World, lease: Lease) -> timedelta:
 async def test_a_lease_is_extended_by_the_databases_clock(world: World, renewals: PostgresRenewals) -> None:
     lease = await world.lease()
     world.run("UPDATE sync_chunks SET lease_until = atom_now() + interval '1 second' WHERE state = 'leased'")
-    assert renewals.renew([lease]) == {lease.chunk_id: Standing.HELD}
+    assert renewals.renew([lease]) == {lease: Standing.HELD}
     assert timedelta(seconds=15) < left(world, lease) <= timedelta(seconds=20)
 
 
 async def test_a_lapsed_lease_that_nobody_took_is_good_again(world: World, renewals: PostgresRenewals) -> None:
     lease = await world.lease()
     world.lapse(lease)
-    assert renewals.renew([lease]) == {lease.chunk_id: Standing.HELD}
+    assert renewals.renew([lease]) == {lease: Standing.HELD}
     assert await world.nothing_to_claim()
 
 
@@ -55,7 +55,7 @@ async def test_a_lease_that_was_taken_over_is_lost_and_its_heirs_stands(
     world.run("UPDATE sync_chunks SET lease_until = atom_now() + interval '1 second' WHERE state = 'leased'")
     assert renewals.renew([zombie]) == {}
     assert left(world, heir) <= timedelta(seconds=1), "a zombie extends nobody's lease"
-    assert renewals.renew([heir]) == {heir.chunk_id: Standing.HELD}
+    assert renewals.renew([heir]) == {heir: Standing.HELD}
 
 
 async def test_a_rescued_lease_is_lost(world: World, renewals: PostgresRenewals) -> None:
@@ -69,13 +69,13 @@ async def test_a_rescued_lease_is_lost(world: World, renewals: PostgresRenewals)
 async def test_a_job_that_is_not_to_run_stops_its_chunks(world: World, renewals: PostgresRenewals, status: str) -> None:
     lease = await world.lease()
     world.run("UPDATE historical_sync_jobs SET status = %(status)s WHERE id = %(id)s", status=status, id=lease.job_id)
-    assert renewals.renew([lease]) == {lease.chunk_id: Standing.STOPPED}
+    assert renewals.renew([lease]) == {lease: Standing.STOPPED}
 
 
 async def test_a_disconnected_mailbox_stops_its_chunks(world: World, renewals: PostgresRenewals) -> None:
     lease = await world.lease()
     world.run("UPDATE accounts SET status = 'disconnected' WHERE id = %(id)s", id=lease.account_id)
-    assert renewals.renew([lease]) == {lease.chunk_id: Standing.STOPPED}
+    assert renewals.renew([lease]) == {lease: Standing.STOPPED}
 
 
 @pytest.mark.parametrize("kind", ["retry", "window"])
@@ -85,7 +85,7 @@ async def test_what_a_retry_reopened_runs_on_a_completed_job(
     lease = await world.lease()
     world.run("UPDATE historical_sync_jobs SET status = 'completed' WHERE id = %(id)s", id=lease.job_id)
     world.run("UPDATE sync_chunks SET kind = %(kind)s WHERE id = %(id)s", kind=kind, id=lease.chunk_id)
-    assert renewals.renew([lease]) == {lease.chunk_id: Standing.HELD}
+    assert renewals.renew([lease]) == {lease: Standing.HELD}
 
 
 async def test_people_see_that_somebody_is_at_work(world: World, renewals: PostgresRenewals) -> None:
@@ -107,7 +107,7 @@ async def test_a_long_commit_of_one_chunk_keeps_no_other_lease_from_being_renewe
     world.run("UPDATE sync_chunks SET lease_until = atom_now() + interval '1 second' WHERE state = 'leased'")
     with world.holding("SELECT FROM sync_chunks WHERE id = %(id)s FOR UPDATE", id=busy.chunk_id):
         began = time.monotonic()
-        assert renewals.renew([busy, other]) == {busy.chunk_id: Standing.HELD, other.chunk_id: Standing.HELD}
+        assert renewals.renew([busy, other]) == {busy: Standing.HELD, other: Standing.HELD}
         assert time.monotonic() - began < 1.0
         assert left(world, other) > timedelta(seconds=15)
         world.lapse(other, by=timedelta(0))
@@ -121,7 +121,7 @@ async def test_a_locked_job_row_keeps_no_lease_from_being_renewed(world: World, 
     lease = await world.lease()
     with world.holding("SELECT FROM historical_sync_jobs WHERE id = %(id)s FOR UPDATE", id=lease.job_id):
         began = time.monotonic()
-        assert renewals.renew([lease]) == {lease.chunk_id: Standing.HELD}
+        assert renewals.renew([lease]) == {lease: Standing.HELD}
         assert time.monotonic() - began < 1.0
 
 
@@ -132,7 +132,7 @@ async def test_a_connection_that_was_cut_is_made_again(world: World, renewals: P
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
-    assert renewals.renew([lease]) == {lease.chunk_id: Standing.HELD}
+    assert renewals.renew([lease]) == {lease: Standing.HELD}
 
 
 async def test_a_database_that_is_away_is_told_within_bounds(world: World) -> None:
