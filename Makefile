@@ -54,8 +54,9 @@ docs: install  ## write the reference pages that are generated
 bench: install  ## run the benchmarks and write bench/report/
 	$(BIN)/python -m bench
 
-torture: install  ## break the product in every way that is known: SCHEDULES=10000 BRUNS=200 FROM=0 RULES=1000
+torture: install  ## break the product in every way that is known: SCHEDULES=10000 BRUNS=200 FROM=0 SECONDS=3600 RULES=1000
 	$(BIN)/python -m atom_torture --schedules $(or $(SCHEDULES),10000) --processes $(or $(BRUNS),200) --from $(or $(FROM),0) --jobs $(JOBS) --plants
+	$(BIN)/python -m atom_torture.crowd $(or $(SECONDS),3600)
 	ATOM_RULES_EXAMPLES=$(or $(RULES),1000) $(BIN)/python -m pytest tests/integration/jobs/test_engine_rules.py
 
 torture-small: install  ## of all that, what every change has to stand: minutes

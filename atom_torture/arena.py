@@ -37,7 +37,8 @@ from atom_backfill.jobs.duties import do_duties, reaper
 from atom_backfill.jobs.heartbeat import Heartbeat
 from atom_backfill.jobs.job import AccountId, JobId, Lane, Lease, Outcome, TenantId
 from atom_backfill.jobs.ports import Handler, Watch
-from atom_backfill.jobs.postgres import PostgresControl, PostgresDuties, PostgresRenewals
+from atom_backfill.jobs.postgres import PostgresControl, PostgresDuties
+from atom_backfill.jobs.postgres_renewals import PostgresRenewals
 from atom_backfill.jobs.worker import Worker, WorkerOptions
 from atom_backfill.mail.door import Limits
 from atom_backfill.memory.lance import LancePassages, new_session, open_index

@@ -17,7 +17,8 @@ from atom_backfill.db.pool import Database, PoolLimits, Scope, Transaction
 from atom_backfill.errors import AtomError, RetryLaterError
 from atom_backfill.jobs.job import Lane, Lease, Outcome
 from atom_backfill.jobs.ports import Standing
-from atom_backfill.jobs.postgres import PostgresJobStore, PostgresRenewals
+from atom_backfill.jobs.postgres import PostgresJobStore
+from atom_backfill.jobs.postgres_renewals import PostgresRenewals
 from atom_backfill.memory.lance import LancePassages
 from atom_backfill.memory.ports import PassageRow, Vectors
 from atom_torture.life import CURRENT, Life

@@ -26,8 +26,9 @@ from atom_backfill.db.renewal import RenewalConnection
 from atom_backfill.jobs.control import Control
 from atom_backfill.jobs.heartbeat import Heartbeat
 from atom_backfill.jobs.job import GRAPH_KEY, AccountId, Done, GraphStatus, JobId, Lane, TenantId
-from atom_backfill.jobs.postgres import PostgresControl, PostgresJobStore, PostgresRenewals
+from atom_backfill.jobs.postgres import PostgresControl, PostgresJobStore
 from atom_backfill.jobs.postgres_lanes import key_has_changed
+from atom_backfill.jobs.postgres_renewals import PostgresRenewals
 from atom_backfill.jobs.worker import Worker, WorkerOptions
 from atom_backfill.llm.chat import OpenAIChat
 from atom_backfill.llm.prices import Price

@@ -30,7 +30,8 @@ from atom_backfill.jobs.control import Control
 from atom_backfill.jobs.heartbeat import Heartbeat
 from atom_backfill.jobs.job import AccountId, JobId, Lane, Lease, TenantId
 from atom_backfill.jobs.ports import JobStore
-from atom_backfill.jobs.postgres import PostgresControl, PostgresJobStore, PostgresRenewals
+from atom_backfill.jobs.postgres import PostgresControl, PostgresJobStore
+from atom_backfill.jobs.postgres_renewals import PostgresRenewals
 from atom_backfill.jobs.worker import Worker, WorkerOptions
 from atom_backfill.mail.door import Limits
 from atom_backfill.memory.lance import open_index

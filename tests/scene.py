@@ -14,7 +14,7 @@ from atom_backfill.db.renewal import RenewalConnection
 from atom_backfill.jobs.heartbeat import Heartbeat
 from atom_backfill.jobs.job import Done, Lane, Lease, Outcome, Yielded
 from atom_backfill.jobs.ports import JobStore, Watch
-from atom_backfill.jobs.postgres import PostgresRenewals
+from atom_backfill.jobs.postgres_renewals import PostgresRenewals
 from atom_backfill.jobs.worker import Worker, WorkerOptions
 from atom_backfill.metrics import Metrics
 from worlds import World

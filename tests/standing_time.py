@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 
 from atom_backfill.db.pool import Database, PoolLimits, Scope, Transaction
 from atom_backfill.db.renewal import RenewalConnection
-from atom_backfill.jobs.postgres import PostgresRenewals
+from atom_backfill.jobs.postgres_renewals import PostgresRenewals
 from databases import FreshDatabase
 
 T = TypeVar("T")

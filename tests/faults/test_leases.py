@@ -14,7 +14,7 @@ from atom_backfill.clock import SystemClock
 from atom_backfill.db.renewal import RenewalConnection
 from atom_backfill.jobs.heartbeat import Heartbeat
 from atom_backfill.jobs.ports import Standing
-from atom_backfill.jobs.postgres import PostgresRenewals
+from atom_backfill.jobs.postgres_renewals import PostgresRenewals
 from atom_backfill.sandbox.process import Sandbox
 from mortals import Mortals
 from worlds import World

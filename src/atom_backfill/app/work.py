@@ -28,7 +28,8 @@ from atom_backfill.errors import RetryLaterError, SkipItemError
 from atom_backfill.jobs.duties import Duty, do_duties, reaper
 from atom_backfill.jobs.heartbeat import Heartbeat
 from atom_backfill.jobs.job import Lane, Lease, TenantId
-from atom_backfill.jobs.postgres import PostgresDuties, PostgresJobStore, PostgresRenewals
+from atom_backfill.jobs.postgres import PostgresDuties, PostgresJobStore
+from atom_backfill.jobs.postgres_renewals import PostgresRenewals
 from atom_backfill.jobs.worker import Worker, WorkerOptions
 from atom_backfill.mail.door import Limits
 from atom_backfill.memory.allocator import give_back

@@ -6,8 +6,7 @@ skip what is locked and wait for nobody.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -16,10 +15,9 @@ from psycopg.types.json import Jsonb
 
 from atom_backfill.db.named_sql import load_queries
 from atom_backfill.db.pool import Database, RowRefusedError
-from atom_backfill.db.renewal import RenewalConnection
 from atom_backfill.db.scope import Engine, Work
 from atom_backfill.db.transaction import Row, Transaction
-from atom_backfill.errors import AtomError, LeaseLost, NotFoundError, RefusedError
+from atom_backfill.errors import LeaseLost, NotFoundError, RefusedError
 from atom_backfill.jobs.heartbeat import LEASE_S
 from atom_backfill.jobs.job import (
     AccountId,
@@ -40,7 +38,6 @@ from atom_backfill.jobs.job import (
     TenantId,
     Yielded,
 )
-from atom_backfill.jobs.ports import Standing
 from atom_backfill.jobs.postgres_lanes import conclude, leave_lane, lock_lane, move_lane, open_lane, retry_units
 from atom_backfill.jobs.states import Operation, about_graph, after, graph_after, moves_graph_too
 
@@ -241,33 +238,6 @@ class PostgresDuties:
         """Give it back as done."""
         async with self._database.transaction(Engine()) as tx:
             await tx.execute(SQL["end_duty"], {"name": name, "fence": fence, "every_s": every_s})
-
-
-class PostgresRenewals:
-    """Renewals over a blocking connection that belongs to the heartbeat thread."""
-
-    def __init__(self, connection: RenewalConnection, *, lease_s: float = LEASE_S) -> None:
-        self._connection = connection
-        self._lease_s = lease_s
-
-    def renew(self, leases: Iterable[Lease]) -> dict[Lease, Standing]:
-        """Extend each lease that still holds; one that is missing from the answer is lost."""
-        held = list(leases)
-        by_right = {(lease.chunk_id, lease.fence): lease for lease in held}
-        keys = {"chunks": [lease.chunk_id for lease in held], "fences": [lease.fence for lease in held]}
-        rows = self._connection.fetch_all(SQL["renew_leases"], {**keys, "lease_s": self._lease_s})
-        working = list({row["job_id"] for row in rows if not row["stopped"]})
-        if working:
-            with suppress(AtomError):  # the leases stand; this is for people to see
-                self._connection.fetch_all(SQL["beat_jobs"], {"jobs": working})
-        standings = {
-            (row["chunk_id"], row["fence"]): Standing.STOPPED if row["stopped"] else Standing.HELD for row in rows
-        }
-        return {by_right[right]: standing for right, standing in standings.items()}
-
-    def close(self) -> None:
-        """Give the connection back."""
-        self._connection.close()
 
 
 async def _turn(tx: Transaction, lanes: Sequence[Lane]) -> Row | None:

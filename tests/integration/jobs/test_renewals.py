@@ -15,7 +15,7 @@ from atom_backfill.errors import RetryLaterError
 from atom_backfill.jobs.heartbeat import Heartbeat
 from atom_backfill.jobs.job import Lease
 from atom_backfill.jobs.ports import Standing
-from atom_backfill.jobs.postgres import PostgresRenewals
+from atom_backfill.jobs.postgres_renewals import PostgresRenewals
 from worlds import World
 
 
