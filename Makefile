@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-JOBS ?= 2
+JOBS ?= 3
 # Otherwise each of the many processes that tests start compiles the product anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -55,12 +55,12 @@ bench: install  ## run the benchmarks and write bench/report/
 	$(BIN)/python -m bench
 
 torture: install  ## break the product in every way that is known: SCHEDULES=10000 BRUNS=200 FROM=0 SECONDS=3600 RULES=1000
-	$(BIN)/python -m atom_torture --schedules $(or $(SCHEDULES),10000) --processes $(or $(BRUNS),200) --from $(or $(FROM),0) --jobs $(JOBS) --plants
+	$(BIN)/python -m atom_torture --schedules $(or $(SCHEDULES),10000) --processes $(or $(BRUNS),200) --from $(or $(FROM),0) --jobs 2 --plants
 	$(BIN)/python -m atom_torture.crowd $(or $(SECONDS),3600)
 	ATOM_RULES_EXAMPLES=$(or $(RULES),1000) $(BIN)/python -m pytest tests/integration/jobs/test_engine_rules.py
 
 torture-small: install  ## of all that, what every change has to stand: minutes
-	$(BIN)/python -m atom_torture --schedules 300 --processes 5 --jobs $(JOBS)
+	$(BIN)/python -m atom_torture --schedules 300 --processes 5 --jobs 2
 
 lock:  ## compile requirements/*.in into hashed lock files (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements/runtime.in -o requirements/runtime.txt

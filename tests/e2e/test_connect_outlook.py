@@ -112,6 +112,7 @@ def test_a_declined_code_says_so(world: World) -> None:
     assert "declined" in done.err.splitlines()[-1]
 
 
+@pytest.mark.long
 def test_a_person_signs_in_with_a_code_and_connects_again_after_the_sign_in_was_revoked(world: World) -> None:
     signing_in = ("connect", "outlook", "--client-id", "app-1", "--json")
     done = world.product.run(*signing_in)

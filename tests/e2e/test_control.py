@@ -18,6 +18,8 @@ from e2e.product import Product, Simulator, WorkerProcess, a_product, a_simulato
 from fakes.embedding_server import embedding_server
 from graph_world import write_mailbox
 
+pytestmark = pytest.mark.long
+
 Json = Any
 SLOW = {"on": "messages", "kind": "slow", "seconds": 0.5}
 NAMES = ("ann", "bea", "cleo", "dora")

@@ -103,6 +103,7 @@ def test_the_demo_reads_answers_and_balances_and_what_it_keeps_is_gone_after_ctr
     assert_nothing_is_left(scratch)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("number", "waits_for"),
     [(signal.SIGINT, "planning: "), (signal.SIGTERM, "Connected ")],

@@ -14,6 +14,8 @@ from e2e.inside import Inside, opened
 from e2e.mailboxes import FOLDERS, a_mail, at, mails
 from graph_world import graph_world, write_mailbox
 
+pytestmark = pytest.mark.long
+
 Json = dict[str, Any]
 MAILS = [
     *mails("Inbox", 14),

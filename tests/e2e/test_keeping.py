@@ -13,6 +13,8 @@ import pytest
 from e2e.product import Product, a_product
 from mainjob import some_mails, write_mails
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def product(tmp_path: Path) -> Iterator[Product]:
@@ -61,7 +63,6 @@ def test_a_memory_is_checked_mended_and_made_anew(product: Product, tmp_path: Pa
     assert product.json("verify")["compared"] == 15
 
 
-@pytest.mark.long
 def test_run_works_off_the_retry_of_a_completed_job(product: Product) -> None:
     (job,) = (each["job_id"] for each in product.json("jobs")["jobs"])
     with psycopg.connect(product.superuser_url, autocommit=True) as admin:

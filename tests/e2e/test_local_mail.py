@@ -261,6 +261,7 @@ def test_a_local_folder_without_mail_is_said(home: Home, tmp_path: Path) -> None
     assert (done.status, done.out, len(done.lines)) == (1, "", 1)
 
 
+@pytest.mark.long
 def test_words_that_are_no_text_are_searched_all_the_same(home: Home) -> None:
     done = subprocess.run(
         [*PROGRAM, "search", os.fsdecode(b"pump \xff\xfe"), "--mode", "text", "--json"],

@@ -14,6 +14,8 @@ from e2e.inside import opened
 from e2e.mailboxes import FOLDERS, ODD, a_mail, html, mails, text
 from graph_world import graph_world, write_mailbox
 
+pytestmark = pytest.mark.long
+
 Json = dict[str, Any]
 LATER = (datetime.now(UTC) + timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
 DATES: dict[str, datetime | None] = {

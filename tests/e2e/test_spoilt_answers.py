@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from databases import FreshDatabase
 from e2e.inside import opened
 from e2e.mailboxes import FOLDERS, a_mail, at, mails
 from e2e.spoiling import spoil
 from graph_world import graph_world, write_mailbox
+
+pytestmark = pytest.mark.long
 
 Json = dict[str, Any]
 PAGE = 7

@@ -69,6 +69,7 @@ async def test_two_workers_of_which_one_dies_finish_as_one(mortals: Mortals) -> 
     await mortals.assert_all_done()
 
 
+@pytest.mark.long
 async def test_a_stopped_worker_loses_its_leases_and_comes_back_harmless(mortals: Mortals) -> None:
     """SIGSTOP between memory and record, when the page is about to count; then another does it; then SIGCONT."""
     await mortals.start()

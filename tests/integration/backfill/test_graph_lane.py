@@ -106,6 +106,7 @@ FAULTS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.long
 async def test_whatever_the_model_does_every_unit_ends_and_nothing_is_invented(world: World) -> None:
     office = await an_office(world, [a_text(number) for number in range(60)])
     with llm_simulator(faults=FAULTS) as model:

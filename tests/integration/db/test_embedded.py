@@ -265,6 +265,7 @@ def test_destroying_spares_a_server_that_others_use(fresh_home: Path) -> None:
     assert list(fresh_home.iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_start_that_died_half_way_is_begun_again(fresh_home: Path) -> None:
     server = EmbeddedPostgres(fresh_home, durable=False)
     server.start()

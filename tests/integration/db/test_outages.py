@@ -127,6 +127,7 @@ async def test_a_stopped_server_is_away_until_it_is_back(own_server: EmbeddedPos
         assert await _eventually(database) == 1
 
 
+@pytest.mark.long
 async def test_a_longer_outage_does_not_make_the_way_back_longer(own_server: EmbeddedPostgres) -> None:
     async with await Database.open(own_server.start(), limits=ONE) as database:
         own_server.stop(even_if_used=True)

@@ -120,6 +120,7 @@ async def test_mail_that_moved_meanwhile_lies_where_it_lies(keeping: Keeping, of
     assert {frozenset({"moved"})} == {placed for _, placed in (await keeping.rows()).values()}
 
 
+@pytest.mark.long
 async def test_the_rounds_of_making_up_end_in_the_swap(
     keeping: Keeping, office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,8 @@ from mainjob import Office
 from rebuilds import DiedError, Keeping, folders, read
 from worlds import World
 
+pytestmark = pytest.mark.long
+
 
 async def test_a_rebuild_that_died_is_taken_up(keeping: Keeping, office: Office) -> None:
     written = []
