@@ -169,16 +169,21 @@ async def _of_tenants(admin: psycopg.AsyncConnection[Any], mails: Truth) -> list
         "SELECT relname::text AS name FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid"
         " WHERE attname = 'tenant_id' AND relkind IN ('r', 'p')",
     )
-    domains = {tenant: theirs[0].domain for tenant, theirs in mails.items()}
-    found = []
-    for name in (table["name"] for table in tables):
-        nobodys = f"SELECT FROM {name} WHERE tenant_id <> ALL(%(tenants)s)"
-        found += [f"a row of {name} is nobody's" for _ in await _rows(admin, nobodys, {"tenants": list(domains)})]
-        for tenant, domain in domains.items():
-            mixed = f"SELECT FROM {name} each WHERE tenant_id <> %(tenant)s AND strpos(each::text, %(domain)s) > 0"
-            values = {"tenant": tenant, "domain": domain}
-            found += [f"a row of {name} has another tenant's words" for _ in await _rows(admin, mixed, values)]
-    return found
+    values: Row = {"tenants": list(mails)}
+    wrong = {"is nobody's": "tenant_id <> ALL(%(tenants)s)"}
+    if len(mails) > 1:
+        values |= {f"domain_{number}": theirs[0].domain for number, theirs in enumerate(mails.values())}
+        others = [
+            f"tenant_id <> (%(tenants)s)[{n + 1}] AND strpos(each::text, %(domain_{n})s) > 0" for n in range(len(mails))
+        ]
+        wrong["has another tenant's words"] = " OR ".join(others)
+    # One statement for all: there are many tables, and most are empty.
+    looks = [
+        f"SELECT 'a row of {table['name']} {what}' AS words FROM {table['name']} each WHERE {where}"
+        for table in tables
+        for what, where in ((what.replace("'", "''"), where) for what, where in wrong.items())
+    ]
+    return [row["words"] for row in await _rows(admin, " UNION ALL ".join(looks), values)]
 
 
 def _of_memory(messages: list[Row], passages: list[Row], mails: dict[str, Mail]) -> list[str]:
