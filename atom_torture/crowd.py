@@ -39,8 +39,8 @@ FETCH_S = (4.0, 28.0)
 LOOK_EVERY_S = 120.0
 MOVES_A_STEP = 0.5
 MOVES = ("pause", "resume", "resume", "cancel", "start", "start")
-SHARE = 0.1
-"""By which a tenant's part may differ from what it would be if all were equal."""
+SHARE, ENOUGH = 0.1, 100
+"""By which a tenant's part may differ from what it would be if all were equal, once it is of so many pages."""
 
 
 class Unhurried(TortureSource):
@@ -147,7 +147,7 @@ async def _judge(arena: Arena, scene: Scene, crowd: Crowd) -> None:
         pages[box.tenant] += box.source.asked["page"]
     crowd.pages = pages.total()
     crowd.shares = sorted(round(count * TENANTS / crowd.pages, 3) for count in pages.values())
-    crowd.violations += [f"a tenant has a share of {share}" for share in crowd.shares if abs(share - 1.0) > SHARE]
+    crowd.violations += unfair(crowd.shares, crowd.pages)
     # The server counts a session's deadlocks when the session ends.
     await arena.admin.execute(
         "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'atom_torture'"
@@ -159,6 +159,13 @@ async def _judge(arena: Arena, scene: Scene, crowd: Crowd) -> None:
     crowd.deadlocks = row[0]
     if crowd.deadlocks:
         crowd.violations.append(f"{crowd.deadlocks} deadlocks")
+
+
+def unfair(shares: Sequence[float], pages: int) -> list[str]:
+    """Name the shares that are too small or too large; of few pages nothing can be said."""
+    if pages < ENOUGH * len(shares):
+        return []
+    return [f"a tenant has a share of {share}" for share in shares if abs(share - 1.0) > SHARE]
 
 
 def main(arguments: list[str]) -> int:

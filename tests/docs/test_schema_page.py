@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -13,12 +10,12 @@ import source_words
 from atom_backfill.backfill.progress import job_view
 from atom_backfill.db.pool import Database
 from atom_backfill.db.scope import Operator
+from job_rows import a_row
 
 REFERENCE = source_words.ROOT / "docs" / "reference"
 SCHEMA = (REFERENCE / "schema.md").read_text("utf-8")
 JOB = (REFERENCE / "job.md").read_text("utf-8")
 TABLES = re.findall(r"^## `(\w+)`$", SCHEMA, re.MULTILINE)
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -39,7 +36,7 @@ async def test_the_statements_of_operators_work_as_they_stand(database: Database
 
 
 def test_every_field_of_a_job_is_documented() -> None:
-    document = job_view(_row())
+    document = job_view(a_row())
     parts = {"": document, "ingest": document["ingest"], "graph": document["graph"]}
     for name, fields in parts.items():
         section = JOB.split(f"\n## `{name}`")[1].split("\n## ")[0] if name else JOB.split("\n## ")[0]
@@ -53,36 +50,3 @@ def _names(cell: str) -> list[str]:
 
 def _select(table: str, columns: list[str]) -> str:
     return f"SELECT {', '.join(columns)} FROM {table} LIMIT 1"
-
-
-def _row() -> dict[str, Any]:
-    table = source_words.SCHEMA.split("CREATE TABLE historical_sync_jobs")[1]
-    names = re.findall(r"^    (\w+) +\w", table, re.MULTILINE)
-    missing = dict.fromkeys(names) | {"failures": 0, "now": NOW, "throttled_until": None, "leased": False}
-    given = {
-        "id": UUID(int=1),
-        "account_id": UUID(int=2),
-        "status": "pending",
-        "graph_status": "off",
-        "messages_done": 0,
-        "progress_percentage": 0,
-        "throttled_s": 0.0,
-        "phase_number": 0,
-        "next_run_at": NOW,
-        "waits_after_error": False,
-        "ingest_done_at": None,
-        "units_total": None,
-        "units_done": None,
-        "graph_percent": None,
-        "calls": None,
-        "input_tokens": None,
-        "output_tokens": None,
-        "graph_usd": None,
-        "unpriced": None,
-        "graph_pace_at": None,
-        "pace_units": None,
-        "model_rate": None,
-        "graph_leased": False,
-        "address": "ines@lumen.example",
-    }
-    return missing | given

@@ -12,11 +12,22 @@ from atom_backfill.cli.session import with_tenancy
 from atom_backfill.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from atom_backfill.app.core import Tenancy
 
 Document = dict[str, Any]
+
+
+def _reviewed(call: Invocation, look: Callable[[Tenancy], Awaitable[Document]]) -> Document:
+    """Look at the graph once who is who is as of now."""
+
+    async def run(tenancy: Tenancy) -> Document:
+        await tenancy.identity.review_if_due(at_once=True)
+        return await look(tenancy)
+
+    return with_tenancy(call, run)
 
 
 @command("entity", "entity ines@lumen.example", 'entity "Kestrel Ltd" --json', "entity --suggestions")
@@ -33,12 +44,11 @@ def entity(call: Invocation, named: str | None, suggestions: bool, limit: int) -
         raise UsageError("entity_or_suggestions", "Name an entity, or ask for --suggestions.")
 
     async def run(tenancy: Tenancy) -> Document:
-        await tenancy.identity.review_if_due(at_once=True)
         if named is None:
             return {"suggestions": await tenancy.walks.suggestions(limit)}
         return await tenancy.walks.entity(await tenancy.walks.find(named))
 
-    found = with_tenancy(call, run)
+    found = _reviewed(call, run)
     answer(call, found, lambda: _show_suggestions(found["suggestions"]) if suggestions else _show_entity(found))
 
 
@@ -50,10 +60,9 @@ def neighbors(call: Invocation, named: str, depth: int) -> None:
     """Show what is related to an entity, the heaviest relations first, each with the mail that says so."""
 
     async def run(tenancy: Tenancy) -> Document:
-        await tenancy.identity.review_if_due(at_once=True)
         return await tenancy.walks.neighbors(await tenancy.walks.one(named), depth)
 
-    found = with_tenancy(call, run)
+    found = _reviewed(call, run)
     answer(call, found, lambda: _show_edges(found))
 
 
@@ -65,10 +74,9 @@ def timeline(call: Invocation, named: str, limit: int) -> None:
     """Show dated facts about an entity, the earliest first: since when, and until when something newer was said."""
 
     async def run(tenancy: Tenancy) -> Document:
-        await tenancy.identity.review_if_due(at_once=True)
         return await tenancy.walks.timeline(await tenancy.walks.one(named), limit)
 
-    found = with_tenancy(call, run)
+    found = _reviewed(call, run)
     answer(call, found, lambda: _show_timeline(found))
 
 
@@ -80,10 +88,9 @@ def path(call: Invocation, start: str, end: str) -> None:
     """Show a shortest way from one person to another, step by step, each with the mail that shows it."""
 
     async def run(tenancy: Tenancy) -> Document:
-        await tenancy.identity.review_if_due(at_once=True)
         return await tenancy.walks.path(await tenancy.walks.one(start), await tenancy.walks.one(end))
 
-    found = with_tenancy(call, run)
+    found = _reviewed(call, run)
     answer(call, found, lambda: _show_edges(found))
     if not found["nodes"]:
         note("No short way leads from one to the other.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from atom_backfill.db.pool import Database, Row, Work
 from atom_backfill.errors import NotFoundError, UsageError
 from atom_backfill.graph.communities import Community, Edge, Member
 from atom_backfill.graph.postgres import lock_graph
-from atom_backfill.graph.postgres_reviews import Purpose, evidence_count, note_review, standing
+from atom_backfill.graph.postgres_reviews import Purpose, evidence_count, note_review, review_if_due
 from atom_backfill.identity import id_range
 from atom_backfill.jobs.job import TenantId
 
@@ -41,16 +40,8 @@ class PostgresCommunities:
         self._divide = divide
 
     async def review_if_due(self, *, at_once: bool = False) -> bool:
-        """Divide the graph anew if it has changed and the last time is a while ago; tell whether it is as of now.
-
-        `at_once`: somebody waits, so only the length of the last time makes for a pause.
-        """
-        purpose = replace(COMMUNITIES, pause_s=0.0) if at_once else COMMUNITIES
-        now = await standing(self._database, self._tenant, purpose)
-        if now.reviewed or not now.rested:
-            return now.reviewed
-        await self.review()
-        return True
+        """Review if it is due; see `postgres_reviews.review_if_due`."""
+        return await review_if_due(self._database, self._tenant, COMMUNITIES, self.review, at_once=at_once)
 
     async def review(self) -> None:
         """Divide the graph anew."""

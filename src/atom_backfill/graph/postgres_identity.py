@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -33,7 +33,7 @@ from atom_backfill.graph.merging import (
     merge_things,
 )
 from atom_backfill.graph.postgres import lock_graph
-from atom_backfill.graph.postgres_reviews import Purpose, evidence_count, note_review, standing
+from atom_backfill.graph.postgres_reviews import Purpose, evidence_count, note_review, review_if_due
 from atom_backfill.graph.resolve import NO_SIGHTINGS, Sightings, in_order, taken_out, worth_a_look
 from atom_backfill.identity import id_range, merge_id
 from atom_backfill.jobs.job import TenantId
@@ -73,16 +73,8 @@ class PostgresIdentity:
         self._monotonic = monotonic
 
     async def review_if_due(self, *, at_once: bool = False) -> bool:
-        """Review if the graph has changed and the last review is some time ago; tell whether all of it is reviewed.
-
-        `at_once`: somebody waits, so only the length of the last review makes for a pause.
-        """
-        purpose = replace(IDENTITY, pause_s=0.0) if at_once else IDENTITY
-        now = await standing(self._database, self._tenant, purpose)
-        if now.reviewed or not now.rested:
-            return now.reviewed
-        await self.review()
-        return True
+        """Review if it is due; see `postgres_reviews.review_if_due`."""
+        return await review_if_due(self._database, self._tenant, IDENTITY, self.review, at_once=at_once)
 
     async def review(self) -> None:
         """Look at names and pins, and bring the merges up to them. Raises RetryLaterError where pins keep coming."""

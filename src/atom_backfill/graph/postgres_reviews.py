@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 
 from atom_backfill.db.named_sql import load_queries
 from atom_backfill.db.pool import Database, Engine, Transaction, Work
@@ -26,6 +27,20 @@ class Standing:
 
     reviewed: bool
     rested: bool
+
+
+async def review_if_due(
+    database: Database, tenant: TenantId, purpose: Purpose, review: Callable[[], Awaitable[None]], *, at_once: bool
+) -> bool:
+    """Review if the graph has changed and the last review is some time ago; tell whether all of it is reviewed.
+
+    `at_once`: somebody waits, so only the length of the last review makes for a pause.
+    """
+    now = await standing(database, tenant, replace(purpose, pause_s=0.0) if at_once else purpose)
+    if now.reviewed or not now.rested:
+        return now.reviewed
+    await review()
+    return True
 
 
 async def standing(database: Database, tenant: TenantId, purpose: Purpose) -> Standing:

@@ -22,13 +22,13 @@ LIMIT %(limit)s;
 
 -- name: read_new_mails
 -- Mails of threads that nobody has looked at; of jobs whose graph lane is not wanted, none. What is sent to many is
--- told apart without its text.
+-- told apart without its text. One whose body is gone is looked at like any other, or it would be for ever.
 SELECT message.id, message.thread_id, message.content_hash, message.subject, message.participants,
        coalesce(message.received_at, message.sent_at) AS dated, message.bulk OR message.machine AS bulk,
-       CASE WHEN message.bulk OR message.machine THEN '' ELSE body.text END AS text,
-       CASE WHEN message.bulk OR message.machine THEN '[]' ELSE body.segments END AS segments
+       CASE WHEN message.bulk OR message.machine THEN '' ELSE coalesce(body.text, '') END AS text,
+       CASE WHEN message.bulk OR message.machine THEN '[]' ELSE coalesce(body.segments, '[]') END AS segments
 FROM messages message
-JOIN message_bodies body ON body.tenant_id = message.tenant_id AND body.message_id = message.id
+LEFT JOIN message_bodies body ON body.tenant_id = message.tenant_id AND body.message_id = message.id
 WHERE message.tenant_id = %(tenant)s AND message.thread_id = ANY(%(threads)s::uuid[])
   AND EXISTS (SELECT FROM graph_lanes lane
               WHERE lane.tenant_id = message.tenant_id AND lane.job_id = message.first_job_id OFFSET 0)

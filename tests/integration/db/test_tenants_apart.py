@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -53,10 +54,9 @@ async def outcome(world: World, scope: Scope, statement: str, **values: Any) -> 
         raise UndoneError
 
     try:
-        async with world.database.transaction(scope) as tx:
-            await attempt(tx)
-    except UndoneError:
-        pass
+        with suppress(UndoneError):
+            async with world.database.transaction(scope) as tx:
+                await attempt(tx)
     except AtomError as error:
         return error.code
     return found
