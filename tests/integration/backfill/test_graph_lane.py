@@ -284,6 +284,24 @@ async def test_what_was_given_up_is_listed_and_a_retry_tries_it_again(world: Wor
     office.assert_counted()
 
 
+async def test_a_mail_whose_body_is_gone_holds_up_no_lane(world: World) -> None:
+    """Else its thread would be looked at for units for ever."""
+    office = await an_office(world, TEXTS[:3])
+    for table in ("graph_units", "graph_mails"):
+        world.run(f"DELETE FROM {table} WHERE tenant_id = %(t)s", t=office.tenant)
+    world.run("UPDATE graph_lanes SET units_total = 0 WHERE tenant_id = %(t)s", t=office.tenant)
+    world.run(
+        "DELETE FROM message_bodies WHERE tenant_id = %(t)s AND message_id = "
+        "(SELECT min(id::text)::uuid FROM messages WHERE tenant_id = %(t)s)",
+        t=office.tenant,
+    )
+    with llm_simulator() as model:
+        await office.set_key(model.url)
+        await asyncio.wait_for(office.work(), 60)
+    assert office.row["graph_status"] == "completed"
+    assert sum(office.states().values()) == 2
+
+
 async def test_a_deleted_key_has_the_lane_wait(world: World) -> None:
     office = await an_office(world, TEXTS)
     with llm_simulator() as model:
